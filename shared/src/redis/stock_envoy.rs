@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Redis in an Envoy that has no functions for it: a call to a cluster that speaks raw TCP. The body is the
+//! commands, the reply's body is their replies. Each call has a connection of its own.
+
+use super::{RedisClient, refuse_error};
+use crate::HttpError;
+use crate::callout::Call;
+use crate::reply::RedisError;
+use crate::resp::{self, Reply};
+use crate::{host, http_call};
+
+/// There is nothing to keep between calls.
+#[derive(Debug, Default)]
+pub(super) struct State;
+
+/// There is no connection to set up.
+pub(super) fn start(_: &RedisClient) {}
+
+/// Sends a command, with what signs in and selects the database in front of it, and waits for its reply.
+pub(super) async fn exchange(client: &RedisClient, query: &[u8]) -> Result<Reply, RedisError> {
+    let (mut queries, mut count) = (Vec::new(), 1);
+    let mut before = |command: &[&[u8]]| {
+        queries.extend(resp::encode(command));
+        count += 1;
+    };
+    let options = &client.options;
+    match (options.username.as_bytes(), options.password.as_bytes()) {
+        (_, b"") => {}
+        (b"", password) => before(&[b"AUTH", password]),
+        (username, password) => before(&[b"AUTH", username, password]),
+    }
+    if options.database != 0 {
+        before(&[b"SELECT", options.database.to_string().as_bytes()]);
+    }
+    queries.extend_from_slice(query);
+
+    // What an HTTP call must have; nothing of it is sent.
+    let headers = [(":method", "POST"), (":path", "/"), (":authority", client.cluster.host())];
+    let headers = headers.map(|(name, value)| (name, value.as_bytes()));
+    let token = host::http_call(client.cluster.name(), &headers, Some(&queries), options.timeout)?;
+    let reply = Call::new(token, http_call::receive).await.ok_or(RedisError::NoAnswer)?;
+    // The gateway itself speaks HTTP when the time has passed (504) or nobody listens (503).
+    if !reply.headers.iter().any(|(name, value)| name == ":status" && value == b"200") {
+        return Err(RedisError::NoAnswer);
+    }
+    let replies = resp::decode(&reply.body, count).map_err(RedisError::Protocol)?;
+    replies.into_iter().try_fold(Reply::Null, |_, reply| refuse_error(reply))
+}
+
+impl From<HttpError> for RedisError {
+    fn from(error: HttpError) -> Self {
+        match error {
+            HttpError::NoSuchCluster => RedisError::NoSuchCluster,
+            HttpError::NotSent => RedisError::NotSent,
+            HttpError::NoAnswer => RedisError::NoAnswer,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The request, from the moment when its headers are here until it has gone on.
+
+use std::time::Duration;
+
+use proxy_wasm::types::{BufferType, MapType};
+
+use crate::body::{Buffer, EditBody, ReadBody};
+use crate::headers::{EditHeaders, HeaderMap};
+use crate::host;
+use crate::response::{Response, UpstreamResponse};
+use crate::turn::{self, Stage};
+
+/// A request whose headers are here and wait. What lets them go on takes the request away, so that nobody
+/// edits headers that have gone.
+#[derive(Debug)]
+#[must_use = "a request goes on with `pass`, `send` or `body`, or is answered with `Response::new`"]
+pub struct Request(());
+
+impl HeaderMap for Request {
+    const MAP: MapType = MapType::HttpRequestHeaders;
+}
+
+impl EditHeaders for Request {}
+
+impl Request {
+    pub(crate) fn new() -> Self {
+        Request(())
+    }
+
+    /// The method, such as `GET`.
+    pub fn method(&self) -> Vec<u8> {
+        self.header(":method").unwrap_or_default()
+    }
+
+    /// The path as the client wrote it, without the query.
+    pub fn path(&self) -> Vec<u8> {
+        let mut path = self.header(":path").unwrap_or_default();
+        path.truncate(path.iter().position(|&b| b == b'?').unwrap_or(path.len()));
+        path
+    }
+
+    /// The query as the client wrote it, without the question mark; `None` if there is none.
+    pub fn query(&self) -> Option<Vec<u8>> {
+        let path = self.header(":path")?;
+        let mark = path.iter().position(|&b| b == b'?')?;
+        path.get(mark + 1..).map(<[u8]>::to_vec)
+    }
+
+    /// The host that the client asked for, with the port if the client wrote one.
+    pub fn authority(&self) -> Vec<u8> {
+        self.header(":authority").unwrap_or_default()
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> Vec<u8> {
+        self.header(":scheme").unwrap_or_default()
+    }
+
+    /// The name of the route that the request takes; empty if it has none.
+    pub fn route_name(&self) -> Vec<u8> {
+        host::route_name()
+    }
+
+    /// The name of the upstream cluster that the request goes to; empty if there is none.
+    pub fn cluster_name(&self) -> Vec<u8> {
+        host::cluster_name()
+    }
+
+    /// Lets the request go on; the plugin is done with it.
+    pub fn pass(self) -> Response {
+        Response::passed()
+    }
+
+    /// Lets the request go on, and comes back when the response's headers are here.
+    pub async fn send(self) -> UpstreamResponse {
+        send().await
+    }
+
+    /// Lets the headers go on, and comes back when the whole body is here, which waits. At once if there is
+    /// none. A body larger than the gateway's buffer is the gateway's own 413.
+    pub async fn body(self) -> RequestBody {
+        turn::advance(Stage::RequestBody);
+        turn::end().await;
+        RequestBody(())
+    }
+
+    /// Like [`body`](Self::body), for a body that is to be changed: takes `content-length` away.
+    pub async fn body_mut(mut self) -> RequestBodyMut {
+        if !turn::has_ended() {
+            self.remove_header("content-length");
+        }
+        turn::advance(Stage::RequestBody);
+        turn::end().await;
+        RequestBodyMut(())
+    }
+}
+
+async fn send() -> UpstreamResponse {
+    turn::advance(Stage::Upstream);
+    turn::response_headers().await;
+    UpstreamResponse::new()
+}
+
+/// The whole body of a request, to be read.
+#[derive(Debug)]
+#[must_use = "the request goes on with `pass` or `send`, or is answered with `Response::new`"]
+pub struct RequestBody(());
+
+/// The whole body of a request, to be changed.
+#[derive(Debug)]
+#[must_use = "the request goes on with `pass` or `send`, or is answered with `Response::new`"]
+pub struct RequestBodyMut(());
+
+impl Buffer for RequestBody {
+    const BUFFER: BufferType = BufferType::HttpRequestBody;
+}
+
+impl Buffer for RequestBodyMut {
+    const BUFFER: BufferType = BufferType::HttpRequestBody;
+}
+
+impl ReadBody for RequestBody {}
+impl ReadBody for RequestBodyMut {}
+impl EditBody for RequestBodyMut {}
+
+impl RequestBody {
+    /// Lets the body go on; the plugin is done with the request.
+    pub fn pass(self) -> Response {
+        Response::passed()
+    }
+
+    /// Lets the body go on, and comes back when the response's headers are here.
+    pub async fn send(self) -> UpstreamResponse {
+        send().await
+    }
+}
+
+impl RequestBodyMut {
+    /// Lets the body go on; the plugin is done with the request.
+    pub fn pass(self) -> Response {
+        Response::passed()
+    }
+
+    /// Lets the body go on, and comes back when the response's headers are here.
+    pub async fn send(self) -> UpstreamResponse {
+        send().await
+    }
+}
+
+/// A property of the gateway by its path, such as `["source", "address"]`; `None` if there is none. Their
+/// names are Envoy's attributes; a number comes as 8 bytes, little endian.
+pub fn property(path: &[&str]) -> Option<Vec<u8>> {
+    host::property(&path.join("\0"))
+}
+
+/// The time since the Unix epoch.
+pub fn now() -> Duration {
+    host::now()
+}

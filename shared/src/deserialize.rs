@@ -151,8 +151,10 @@ impl Error for ConfigError {
     }
 
     fn unknown_field(key: &str, fields: &'static [&'static str]) -> Self {
-        let accepted = if fields.is_empty() { "no key is".to_string() } else { fields.join(", ") };
-        ConfigError::new(key, format!("unknown key; accepted: {accepted}"))
+        match fields {
+            [] => ConfigError::new(key, "unknown key; there is nothing to configure"),
+            _ => ConfigError::new(key, format!("unknown key; accepted: {}", fields.join(", "))),
+        }
     }
 
     fn duplicate_field(key: &'static str) -> Self {

@@ -59,6 +59,7 @@ impl Default for RedisOptions {
 pub struct RedisClient {
     cluster: Cluster,
     options: RedisOptions,
+    #[cfg_attr(feature = "stock-envoy", expect(dead_code, reason = "nothing is kept between calls there"))]
     gateway: gateway::State,
 }
 

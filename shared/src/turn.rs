@@ -32,6 +32,7 @@ pub(crate) enum Stage {
 /// The state lent to the future.
 pub(crate) struct Turn {
     /// The gateway's number for the request.
+    #[cfg_attr(feature = "stock-envoy", expect(dead_code, reason = "only Higress's Redis asks for it"))]
     pub(crate) stream_id: u32,
     pub(crate) stage: Stage,
     /// Whether the message under way (the request, then the response) is here to its end.

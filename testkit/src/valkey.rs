@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Valkey: the Redis server that a plugin talks to, and all that can befall one.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use anyhow::Result;
@@ -71,6 +72,18 @@ impl Valkey {
         self.stop();
         self.process = Some(launch(self.port, &self.args)?);
         Ok(())
+    }
+
+    /// Runs commands, one a line, on a connection of their own, and gives the replies as Redis sends them.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub fn ask(&self, commands: &str) -> Result<String> {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.port))?;
+        connection.write_all(format!("{commands}\r\nQUIT\r\n").as_bytes())?;
+        let mut replies = String::new();
+        connection.read_to_string(&mut replies)?;
+        Ok(replies.strip_suffix("+OK\r\n").unwrap_or(&replies).to_owned())
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {

@@ -3,9 +3,11 @@
 
 use testkit::{Envoy, Gateway, http, module};
 
+const PLUGIN: &str = env!("CARGO_PKG_NAME");
+
 fn envoy(config: &str) -> Result<Envoy, testkit::envoy::Refused> {
-    let module = module::plugin("hello-world", Gateway::Envoy).unwrap();
-    Envoy::builder().module("hello-world", module).config(config).start()
+    let module = module::plugin(PLUGIN, Gateway::Envoy).unwrap();
+    Envoy::builder().module(PLUGIN, module).config(config).start()
 }
 
 #[test]
@@ -30,6 +32,6 @@ fn every_request_is_answered() {
 #[test]
 fn any_key_is_refused() {
     let refused = envoy(r#"{"content": "hi"}"#).unwrap_err();
-    let expected = "[hello-world] configuration refused: content: unknown key; accepted: no key is";
-    assert_eq!(refused.plugin_said(), Some(expected));
+    let expected = format!("[{PLUGIN}] configuration refused: content: unknown key; there is nothing to configure");
+    assert_eq!(refused.plugin_said(), Some(expected.as_str()));
 }

@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 use testkit::envoy::Refused;
 use testkit::{Envoy, Gateway, http, module};
 
+const PLUGIN: &str = env!("CARGO_PKG_NAME");
+
 fn start(config: impl ToString) -> Result<Envoy, Refused> {
-    let module = module::plugin("mock-response", Gateway::Envoy).unwrap();
-    Envoy::builder().module("mock-response", module).config(config.to_string()).start()
+    let module = module::plugin(PLUGIN, Gateway::Envoy).unwrap();
+    Envoy::builder().module(PLUGIN, module).config(config.to_string()).start()
 }
 
 fn envoy(config: impl ToString) -> Envoy {
@@ -133,7 +135,7 @@ fn a_bad_configuration_is_refused_in_one_line() {
         (r#"{"content": 1, "_rules_": [{"_match_route_": ["a"]}]}"#, "content: must be a string, got a number"),
     ] {
         let refused = start(config).unwrap_err();
-        let expected = format!("[mock-response] configuration refused: {reason}");
+        let expected = format!("[{PLUGIN}] configuration refused: {reason}");
         assert_eq!(refused.plugin_said(), Some(expected.as_str()), "{config}");
     }
 }

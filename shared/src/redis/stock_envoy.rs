@@ -11,7 +11,7 @@ use crate::{host, http_call};
 
 /// There is nothing to keep between calls.
 #[derive(Debug, Default)]
-pub(super) struct State;
+pub(super) struct State {}
 
 /// There is no connection to set up.
 pub(super) fn start(_: &RedisClient) {}

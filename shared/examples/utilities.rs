@@ -121,6 +121,9 @@ impl Plugin for Utilities {
                 let _ = request.send().await.body().await;
                 Err(Error::new("failed on the way back, too late"))
             }
+            b"/anything/wait-for-nothing" => std::future::pending().await,
+            #[expect(clippy::panic, reason = "to see what becomes of one")]
+            b"/anything/panic" => panic!("on purpose"),
             _ => Ok(request.pass()),
         }
     }

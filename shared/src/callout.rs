@@ -35,6 +35,12 @@ pub(crate) struct PendingCall {
     state: State,
 }
 
+impl PendingCall {
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting(_))
+    }
+}
+
 enum State {
     Waiting(Receive),
     Answered(Option<Received>),

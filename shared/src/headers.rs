@@ -18,7 +18,7 @@ pub(crate) trait HeaderMap {
 /// error in the log.
 #[expect(private_bounds, reason = "only this crate knows which maps there are")]
 pub trait EditHeaders: HeaderMap {
-    /// The value of a header; of one that is repeated, the values with commas between them.
+    /// The value of a header; of one that is repeated the first ([`headers`](Self::headers) has all).
     fn header(&self, name: &str) -> Option<Vec<u8>> {
         host::header(Self::MAP, name)
     }

@@ -10,6 +10,7 @@ use proxy_wasm::types::{BufferType, MapType};
 use crate::callout::{Call, Received, Sizes};
 use crate::cluster::Cluster;
 use crate::host::{self, Headers};
+use crate::turn::Turn;
 
 /// Calls one HTTP service: `client.get("/path").send().await`.
 #[derive(Debug)]
@@ -113,6 +114,7 @@ impl<'a> HttpCall<'a> {
     /// There is no reply. When the timeout has passed there is one, the gateway's own: status 504, body
     /// `upstream request timeout`. When nobody listens there is one too: status 503.
     pub async fn send(self) -> Result<HttpReply, HttpError> {
+        Turn::with(|_| ()).ok_or(HttpError::NotSent)?; // nobody to bring the reply to
         let (authority, path) = split_url(self.url);
         let cluster = &self.client.cluster;
         let authority = authority.unwrap_or(cluster.host().as_bytes());

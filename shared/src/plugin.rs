@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a plugin is.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
@@ -55,8 +56,8 @@ pub struct Error(Box<dyn std::error::Error>);
 
 impl Error {
     /// An error for a reason of the plugin's own.
-    pub fn new(reason: impl Into<String>) -> Self {
-        Error(reason.into().into())
+    pub fn new(reason: impl Into<Cow<'static, str>>) -> Self {
+        Error(Box::new(Reason(reason.into())))
     }
 
     /// The error that this was made of, if it is an `E`, such as an [`HttpError`](crate::HttpError).
@@ -76,3 +77,20 @@ impl fmt::Display for Error {
         self.0.fmt(f)
     }
 }
+
+/// A reason in words. Its `Debug` is its `Display`: that of a text would make every module 8 KB larger.
+struct Reason(Cow<'static, str>);
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Reason {}

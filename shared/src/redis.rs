@@ -22,8 +22,8 @@ use crate::resp::{self, Reply};
 /// How to reach a Redis.
 ///
 /// In Higress one connection per worker and cluster serves all plugins, and it has the options that were
-/// set last: give one Redis the same options everywhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// set last: give one Redis the same options everywhere. (No `Debug`: it would show the password.)
+#[derive(Clone, PartialEq, Eq)]
 pub struct RedisOptions {
     /// The user; empty (the default) for Redis's default user.
     pub username: String,
@@ -55,7 +55,6 @@ impl Default for RedisOptions {
 /// Talks to one Redis: `redis.get("key").await`.
 ///
 /// It connects by itself: a gateway that does not know the cluster yet is asked again before each command.
-#[derive(Debug)]
 pub struct RedisClient {
     cluster: Cluster,
     options: RedisOptions,

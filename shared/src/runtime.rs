@@ -34,10 +34,15 @@ impl<P: Plugin> RootContext for Root<P> {
         let rules =
             Rules::from_json(&json, P::RULES_INHERIT, |config| P::new(deserialize::from_json(config)?).map(Rc::new));
         match rules {
-            Ok(rules) => self.rules = Some(Rc::new(rules)),
-            Err(ref error) => log::error!("configuration refused: {error}"),
+            Ok(rules) => {
+                self.rules = Some(Rc::new(rules));
+                true
+            }
+            Err(error) => {
+                log::error!("configuration refused: {error}");
+                false
+            }
         }
-        self.rules.is_some()
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -74,10 +79,12 @@ impl<P: Plugin> Stream<P> {
     fn work(&mut self) {
         let Some(work) = &mut self.work else { return };
         let mut context = TaskContext::from_waker(Waker::noop());
-        let poll = self.turn.lend(|| work.future.as_mut().poll(&mut context));
-        if let Poll::Ready(result) = poll
-            && let Some(Work { plugin, .. }) = self.work.take()
-        {
+        let result = match self.turn.lend(|| work.future.as_mut().poll(&mut context)) {
+            Poll::Ready(result) => result,
+            Poll::Pending if self.turn.can_wake() => return,
+            Poll::Pending => Err(Error::new("waits for something that the gateway does not bring")),
+        };
+        if let Some(Work { plugin, .. }) = self.work.take() {
             let response = result.unwrap_or_else(|error| {
                 log::error!("{error}");
                 match plugin.on_error(&error) {

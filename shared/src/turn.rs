@@ -62,6 +62,15 @@ impl Turn {
         CURRENT.with_borrow_mut(|turn| turn.as_mut().map(see))
     }
 
+    /// Whether a callback is to come that a waiting future can have waited for.
+    pub(crate) fn can_wake(&self) -> bool {
+        let message = match self.stage {
+            Stage::RequestBody | Stage::ResponseBody => !self.ended,
+            stage => stage == Stage::Upstream,
+        };
+        message || self.calls.iter().any(PendingCall::is_waiting)
+    }
+
     /// Whether a message held since `stage` may go on. One that is here to its end is held until the
     /// plugin has seen its body: there will be no other callback to hold it at.
     pub(crate) fn goes_on_from(&self, stage: Stage) -> bool {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Every utility, by the plugin of `examples/utilities.rs`, in the real Envoy in front of the real httpbin.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
 
 use std::sync::OnceLock;
 
@@ -38,6 +39,8 @@ fn any_byte_of_a_header_reaches_the_plugin_and_the_upstream() {
     let reply = request("GET", "copy-header").header("x-in", "text").send().unwrap();
     assert_eq!((seen(&reply, "X-Out"), seen(&reply, "X-Text")), (json!("text"), json!("text")));
     assert_eq!(seen(&get("copy-header"), "X-Out"), "(none)");
+    let twice = request("GET", "copy-header").header("x-in", "a").header("x-in", "b").send().unwrap();
+    assert_eq!(seen(&twice, "X-Out"), "a");
 }
 
 #[test]
@@ -164,6 +167,7 @@ fn a_failure_is_answered_500_and_logged() {
         ("fail", "[shared] failed on the way there"),
         ("fail-after-body", "[shared] failed on the body"),
         ("fail-after-response", "[shared] failed on the way back"),
+        ("wait-for-nothing", "[shared] waits for something that the gateway does not bring"),
     ] {
         let reply = request("POST", scenario).body("x").send().unwrap();
         assert_eq!((reply.status, reply.text()), (500, "internal server error\n"), "{scenario}");
@@ -175,4 +179,13 @@ fn a_failure_is_answered_500_and_logged() {
 fn a_failure_after_the_response_headers_breaks_the_response_off() {
     assert!(request("GET", "fail-after-response-body").send().is_err());
     assert_eq!(get("other").status, 200);
+}
+
+#[test]
+fn a_panic_is_logged_with_its_message() {
+    let module = module::example("shared", "utilities", Gateway::Envoy).unwrap();
+    let envoy = Envoy::builder().module("utilities", module).start().unwrap();
+    assert_eq!(http::get(envoy.url("/anything/panic")).unwrap().status, 503);
+    assert!(envoy.log().contains("[shared] panicked at shared/examples/utilities.rs"), "{}", envoy.log());
+    assert!(envoy.log().contains("on purpose"), "{}", envoy.log());
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! hello-world in the real Envoy.
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use testkit::{Envoy, Gateway, http, module};
 

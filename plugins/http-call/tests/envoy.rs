@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! http-call in the real Envoy; the token service and the upstream are the real httpbin, unless they must fail.
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

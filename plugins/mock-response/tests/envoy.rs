@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! mock-response in the real Envoy, in front of the real httpbin.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
 
 use serde_json::{Value, json};
 use testkit::envoy::Refused;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! redis-demo in the real Envoy, with the real Valkey and all that can befall it.
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

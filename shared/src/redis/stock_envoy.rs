@@ -39,8 +39,9 @@ pub(super) async fn exchange(client: &RedisClient, query: &[u8]) -> Result<Reply
     let headers = headers.map(|(name, value)| (name, value.as_bytes()));
     let token = host::http_call(client.cluster.name(), &headers, Some(&queries), options.timeout)?;
     let reply = Call::new(token, http_call::receive).await.ok_or(RedisError::NoAnswer)?;
-    // The gateway itself speaks HTTP when the time has passed (504) or nobody listens (503).
-    if !reply.headers.iter().any(|(name, value)| name == ":status" && value == b"200") {
+    // The gateway itself speaks HTTP when it cannot connect (503, 504). No bytes at all: the connection broke.
+    let is_connected = reply.headers.iter().any(|(name, value)| name == ":status" && value == b"200");
+    if !is_connected || reply.body.is_empty() {
         return Err(RedisError::NoAnswer);
     }
     let replies = resp::decode(&reply.body, count).map_err(RedisError::Protocol)?;

@@ -19,6 +19,14 @@ pub trait ReadBody: Buffer {
     }
 }
 
+/// Marks a body that was asked for with `body`, to be read.
+#[derive(Debug)]
+pub struct ReadOnly(());
+
+/// Marks a body that was asked for with `body_mut`, to be changed.
+#[derive(Debug)]
+pub struct Editable(());
+
 /// A whole body that can be changed: its `content-length` was taken away before its headers went on.
 ///
 /// A message without a body cannot get one here; it stays as it is, with an error in the log.

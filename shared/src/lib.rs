@@ -26,7 +26,7 @@ mod rules;
 mod runtime;
 mod turn;
 
-pub use body::{EditBody, ReadBody};
+pub use body::{EditBody, Editable, ReadBody, ReadOnly};
 pub use cluster::Cluster;
 pub use config::{ConfigError, HeaderName, HeaderValue, NoConfig, StatusCode};
 pub use headers::EditHeaders;
@@ -35,9 +35,9 @@ pub use http_call::{HttpCall, HttpClient, HttpError, HttpReply};
 pub use plugin::{Error, OnError, Plugin};
 pub use redis::{RedisClient, RedisOptions};
 pub use reply::{FromReply, Pairs, RedisError, ToArg, Unexpected};
-pub use request::{Request, RequestBody, RequestBodyMut, now, property};
+pub use request::{Request, RequestBody, now, property};
 pub use resp::Reply;
-pub use response::{Body, LocalReply, Response, ResponseBody, ResponseBodyMut, UpstreamResponse};
+pub use response::{Body, LocalReply, Response, ResponseBody, UpstreamResponse};
 #[doc(hidden)]
 pub use runtime::start;
 

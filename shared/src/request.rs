@@ -1,18 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The request, from the moment when its headers are here until it has gone on.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use proxy_wasm::types::{BufferType, MapType};
 
-use crate::body::{Buffer, EditBody, ReadBody};
+use crate::body::{Buffer, EditBody, Editable, ReadBody, ReadOnly};
 use crate::headers::{EditHeaders, HeaderMap};
 use crate::host;
 use crate::response::{Response, UpstreamResponse};
 use crate::turn::{self, Stage};
 
 /// A request whose headers are here and wait. What lets them go on takes the request away, so that nobody
-/// edits headers that have gone.
+/// edits headers that have gone:
+///
+/// ```compile_fail,E0382
+/// # async fn handle(mut request: shared::Request) {
+/// use shared::EditHeaders;
+/// let response = request.send().await;
+/// request.add_header("too", "late");
+/// # }
+/// ```
+///
+/// ```compile_fail,E0382
+/// # async fn handle(mut request: shared::Request) {
+/// use shared::EditHeaders;
+/// let body = request.body().await;
+/// request.add_header("too", "late");
+/// # }
+/// ```
+///
+/// nor a body whose length has gone on:
+///
+/// ```compile_fail,E0599
+/// # async fn handle(request: shared::Request) {
+/// use shared::EditBody;
+/// let mut body = request.body().await; // and not `body_mut()`
+/// body.replace("of another length");
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a request goes on with `pass`, `send` or `body`, or is answered with `Response::new`"]
 pub struct Request(());
@@ -79,21 +106,23 @@ impl Request {
 
     /// Lets the headers go on, and comes back when the whole body is here, which waits. At once if there is
     /// none. A body larger than the gateway's buffer is the gateway's own 413.
-    pub async fn body(self) -> RequestBody {
-        turn::advance(Stage::RequestBody);
-        turn::end().await;
-        RequestBody(())
+    pub async fn body(self) -> RequestBody<ReadOnly> {
+        body().await
     }
 
     /// Like [`body`](Self::body), for a body that is to be changed: takes `content-length` away.
-    pub async fn body_mut(mut self) -> RequestBodyMut {
+    pub async fn body_mut(mut self) -> RequestBody<Editable> {
         if !turn::has_ended() {
             self.remove_header("content-length");
         }
-        turn::advance(Stage::RequestBody);
-        turn::end().await;
-        RequestBodyMut(())
+        body().await
     }
+}
+
+async fn body<Access>() -> RequestBody<Access> {
+    turn::advance(Stage::RequestBody);
+    turn::end().await;
+    RequestBody(PhantomData)
 }
 
 async fn send() -> UpstreamResponse {
@@ -102,41 +131,19 @@ async fn send() -> UpstreamResponse {
     UpstreamResponse::new()
 }
 
-/// The whole body of a request, to be read.
+/// The whole body of a request.
 #[derive(Debug)]
 #[must_use = "the request goes on with `pass` or `send`, or is answered with `Response::new`"]
-pub struct RequestBody(());
+pub struct RequestBody<Access>(PhantomData<Access>);
 
-/// The whole body of a request, to be changed.
-#[derive(Debug)]
-#[must_use = "the request goes on with `pass` or `send`, or is answered with `Response::new`"]
-pub struct RequestBodyMut(());
-
-impl Buffer for RequestBody {
+impl<Access> Buffer for RequestBody<Access> {
     const BUFFER: BufferType = BufferType::HttpRequestBody;
 }
 
-impl Buffer for RequestBodyMut {
-    const BUFFER: BufferType = BufferType::HttpRequestBody;
-}
+impl<Access> ReadBody for RequestBody<Access> {}
+impl EditBody for RequestBody<Editable> {}
 
-impl ReadBody for RequestBody {}
-impl ReadBody for RequestBodyMut {}
-impl EditBody for RequestBodyMut {}
-
-impl RequestBody {
-    /// Lets the body go on; the plugin is done with the request.
-    pub fn pass(self) -> Response {
-        Response::passed()
-    }
-
-    /// Lets the body go on, and comes back when the response's headers are here.
-    pub async fn send(self) -> UpstreamResponse {
-        send().await
-    }
-}
-
-impl RequestBodyMut {
+impl<Access> RequestBody<Access> {
     /// Lets the body go on; the plugin is done with the request.
     pub fn pass(self) -> Response {
         Response::passed()

@@ -2,10 +2,11 @@
 //! The answer to a request: the plugin's own, or the upstream's.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use proxy_wasm::types::{BufferType, MapType};
 
-use crate::body::{Buffer, EditBody, ReadBody};
+use crate::body::{Buffer, EditBody, Editable, ReadBody, ReadOnly};
 use crate::headers::{EditHeaders, HeaderMap, is_header};
 use crate::turn::{self, Stage};
 use crate::{host, pairs};
@@ -129,53 +130,38 @@ impl UpstreamResponse {
 
     /// Lets the headers go on, and comes back when the whole body is here, which waits. At once if there is
     /// none. A body larger than the gateway's buffer breaks off the response.
-    pub async fn body(self) -> ResponseBody {
-        turn::advance(Stage::ResponseBody);
-        turn::end().await;
-        ResponseBody(())
+    pub async fn body(self) -> ResponseBody<ReadOnly> {
+        body().await
     }
 
     /// Like [`body`](Self::body), for a body that is to be changed: takes `content-length` away.
-    pub async fn body_mut(mut self) -> ResponseBodyMut {
+    pub async fn body_mut(mut self) -> ResponseBody<Editable> {
         if !turn::has_ended() {
             self.remove_header("content-length");
         }
-        turn::advance(Stage::ResponseBody);
-        turn::end().await;
-        ResponseBodyMut(())
+        body().await
     }
 }
 
-/// The whole body of a response, to be read.
+async fn body<Access>() -> ResponseBody<Access> {
+    turn::advance(Stage::ResponseBody);
+    turn::end().await;
+    ResponseBody(PhantomData)
+}
+
+/// The whole body of a response.
 #[derive(Debug)]
 #[must_use = "the response goes on with `pass`"]
-pub struct ResponseBody(());
+pub struct ResponseBody<Access>(PhantomData<Access>);
 
-/// The whole body of a response, to be changed.
-#[derive(Debug)]
-#[must_use = "the response goes on with `pass`"]
-pub struct ResponseBodyMut(());
-
-impl Buffer for ResponseBody {
+impl<Access> Buffer for ResponseBody<Access> {
     const BUFFER: BufferType = BufferType::HttpResponseBody;
 }
 
-impl Buffer for ResponseBodyMut {
-    const BUFFER: BufferType = BufferType::HttpResponseBody;
-}
+impl<Access> ReadBody for ResponseBody<Access> {}
+impl EditBody for ResponseBody<Editable> {}
 
-impl ReadBody for ResponseBody {}
-impl ReadBody for ResponseBodyMut {}
-impl EditBody for ResponseBodyMut {}
-
-impl ResponseBody {
-    /// Lets the body go on; the plugin is done.
-    pub fn pass(self) -> Response {
-        Response::passed()
-    }
-}
-
-impl ResponseBodyMut {
+impl<Access> ResponseBody<Access> {
     /// Lets the body go on; the plugin is done.
     pub fn pass(self) -> Response {
         Response::passed()

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Redis in an Envoy that has no functions for it: a call to a cluster that speaks raw TCP. The body is the
-//! commands, the reply's body is their replies. Each call has a connection of its own.
+//! commands, the reply's body is their replies. Each call has a connection of its own, which the cluster must
+//! say (`max_requests_per_connection: 1`): a call made when a reply has come gets the connection of that
+//! reply otherwise, and no answer.
+//!
+//! The gateway closes its side behind the commands, and Redis sends no more after the 64 KiB that it writes
+//! in one go (`NET_MAX_WRITES_PER_EVENT`): a longer reply may end too early, which is an error.
 
 use super::{RedisClient, refuse_error};
 use crate::HttpError;

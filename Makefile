@@ -6,6 +6,7 @@ PORT = 10000
 HTTPBIN_PORT = 12345
 ADMIN_PORT = 9901
 REDIS_PORT = 6379
+PORTS = --port $(PORT) --httpbin-port $(HTTPBIN_PORT) --admin-port $(ADMIN_PORT) --redis-port $(REDIS_PORT)
 
 # Quiet, but for a word before the one time that it takes long.
 XTASK = { test -e $${CARGO_TARGET_DIR:-target}/debug/xtask || echo 'building the tasks, once'; } && \
@@ -13,11 +14,11 @@ XTASK = { test -e $${CARGO_TARGET_DIR:-target}/debug/xtask || echo 'building the
 # What becomes a module, or a part of one.
 WASM = --workspace --exclude testkit --exclude xtask --target wasm32-wasip1
 
-.PHONY: help build run demo test lint fmt wasm-target
+.PHONY: help build run demo compose test lint fmt wasm-target
 .DEFAULT_GOAL := help
 
 help: ## Print this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo 'PLUGIN=... is one of: $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/Cargo.toml))))'
 
@@ -25,11 +26,13 @@ build: wasm-target ## Build PLUGIN, or every plugin, for GATEWAY=higress or envo
 	@$(XTASK) build $(PLUGIN) --gateway $(GATEWAY)
 
 run: wasm-target ## Run PLUGIN in a local gateway on PORT, with HTTPBIN_PORT, ADMIN_PORT and REDIS_PORT, until Ctrl-C
-	@$(XTASK) run $(PLUGIN) --port $(PORT) \
-		--httpbin-port $(HTTPBIN_PORT) --admin-port $(ADMIN_PORT) --redis-port $(REDIS_PORT)
+	@$(XTASK) run $(PLUGIN) $(PORTS)
 
 demo: wasm-target ## Send the requests in the README of PLUGIN, or of every plugin, and compare the answers
 	@$(XTASK) demo $(PLUGIN)
+
+compose: wasm-target ## Prepare PLUGIN for docker/docker-compose.yaml: the same gateway on the image of Higress
+	@$(XTASK) compose $(PLUGIN) $(PORTS)
 
 test: wasm-target ## Run every test
 	cargo test --workspace

@@ -15,7 +15,7 @@ use crate::envoy_config::{EnvoyConfig, Plugin, Protocol};
 use crate::process::Process;
 pub use crate::refused::Refused;
 use crate::tools::tools;
-use crate::{Address, Cluster, Httpbin, http};
+use crate::{Address, Cluster, Gateway, Httpbin, http};
 
 /// A running Envoy.
 #[derive(Debug)]
@@ -129,7 +129,13 @@ impl Builder {
     #[must_use]
     pub fn module(mut self, name: &str, module: PathBuf) -> Self {
         let module = module.to_string_lossy().into_owned();
-        self.plugin = Some(Plugin { name: name.to_owned(), module, config: String::new(), fail_open: false });
+        self.plugin = Some(Plugin {
+            name: name.to_owned(),
+            module,
+            gateway: Gateway::Envoy,
+            config: String::new(),
+            fail_open: false,
+        });
         self
     }
 

@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use crate::Gateway;
+
 /// The cluster that every route leads to, named like a static service in the Higress console.
 pub const UPSTREAM: &str = "outbound|80||httpbin.static";
 /// The route of every request whose path names no other.
@@ -72,7 +74,9 @@ impl Cluster {
         match protocol {
             Protocol::Http => cluster,
             Protocol::RedisTcp => with(
-                cluster,
+                // A call made in the callback that brings a reply would get that reply's connection, which both
+                // sides have closed already, and fail.
+                with(cluster, "typed_extension_protocol_options", one_request_per_connection()),
                 "upstream_config",
                 typed(
                     "envoy.filters.connection_pools.tcp.generic",
@@ -84,13 +88,23 @@ impl Cluster {
     }
 }
 
+fn one_request_per_connection() -> Value {
+    json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "common_http_protocol_options": { "max_requests_per_connection": 1 },
+        "explicit_http_config": { "http_protocol_options": {} },
+    } })
+}
+
 /// The plugin in the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plugin {
     /// The name, which Envoy puts in front of the plugin's log lines.
     pub name: String,
-    /// Where Envoy finds the module.
+    /// Where the gateway finds the module.
     pub module: String,
+    /// The gateway that the module is built for.
+    pub gateway: Gateway,
     /// The configuration as the gateway hands it over. Empty text and `{}` reach the plugin as no configuration at
     /// all, as on Higress.
     pub config: String,
@@ -103,14 +117,21 @@ impl Plugin {
         let config = json!({
             "name": self.name,
             "root_id": self.name,
-            // What Higress does under FAIL_CLOSE: 503, and the plugin is started again for a later request. Under
-            // FAIL_OPEN it is started again on Higress only.
-            "failure_policy": if self.fail_open { "FAIL_OPEN" } else { "FAIL_RELOAD" },
             "vm_config": {
                 "runtime": "envoy.wasm.runtime.v8",
                 "code": { "local": { "filename": self.module } },
             },
         });
+        let config = match self.gateway {
+            // What Higress does under FAIL_CLOSE: 503, and the plugin is started again for a later request. Under
+            // FAIL_OPEN it is started again on Higress only.
+            Gateway::Envoy => {
+                let policy = if self.fail_open { "FAIL_OPEN" } else { "FAIL_RELOAD" };
+                with(config, "failure_policy", policy.into())
+            }
+            // `failure_policy` came with Envoy 1.33, and the Envoy in Higress was 1.27 for long. Both know this field.
+            Gateway::Higress => with(config, "fail_open", self.fail_open.into()),
+        };
         let config = match self.config.trim() {
             "" | "{}" => config,
             text => with(
@@ -240,6 +261,21 @@ mod tests {
     }
 
     #[test]
+    fn each_gateway_is_told_in_its_own_words_what_to_do_when_the_plugin_has_failed() {
+        for (gateway, fail_open, key, value) in [
+            (Gateway::Envoy, false, "failure_policy", json!("FAIL_RELOAD")),
+            (Gateway::Envoy, true, "failure_policy", json!("FAIL_OPEN")),
+            (Gateway::Higress, false, "fail_open", json!(false)),
+            (Gateway::Higress, true, "fail_open", json!(true)),
+        ] {
+            let rendered = Plugin { gateway, fail_open, ..plugin("") }.render();
+            let config = rendered["typed_config"]["config"].as_object().unwrap();
+            let said: Vec<_> = config.iter().filter(|(key, _)| key.starts_with("fail")).collect();
+            assert_eq!(said, [(&key.to_owned(), &value)], "{gateway:?} {fail_open}");
+        }
+    }
+
+    #[test]
     fn each_route_of_a_rule_has_a_path_and_the_longer_name_comes_first() {
         let rules = json!({ "_rules_": [
             { "_match_route_": ["ns", "default"] },
@@ -276,6 +312,12 @@ mod tests {
     }
 
     fn plugin(config: &str) -> Plugin {
-        Plugin { name: "p".to_owned(), module: "p.wasm".to_owned(), config: config.to_owned(), fail_open: false }
+        Plugin {
+            name: "p".to_owned(),
+            module: "p.wasm".to_owned(),
+            gateway: Gateway::Envoy,
+            config: config.to_owned(),
+            fail_open: false,
+        }
     }
 }

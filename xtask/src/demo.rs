@@ -31,7 +31,7 @@ pub(crate) fn demo(plugins: &[Plugin]) -> Result<()> {
             };
             let (title, spec) = configuration(plugin, example)?;
             println!("\n== {}, {title}\n", plugin.name);
-            let config = gateway::config(plugin, &spec, &module, at)?;
+            let config = gateway::config(plugin, &spec, Gateway::Envoy, &module, at)?;
             let envoy = Envoy::start(&config, 1, "info").map_err(|refused| gateway::refused(plugin, &refused))?;
             for request in &example.requests {
                 wrong += usize::from(!right(request, envoy.port())?);

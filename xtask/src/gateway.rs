@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The gateway around a plugin, the same for `run` and `demo`.
+//! The gateway around a plugin, the same for `run`, `demo` and `compose`.
 
 use std::path::Path;
 
 use anyhow::{Context, Error, Result, anyhow};
 use testkit::envoy_config::{EnvoyConfig, Plugin as PluginConfig};
 use testkit::manifest::{FailStrategy, Spec};
-use testkit::{Address, Cluster, Protocol, Refused};
+use testkit::{Address, Gateway, Refused};
 
 use crate::catalogue::Plugin;
-
-/// The cluster of Valkey, named like a static service in the Higress console.
-const REDIS: &str = "outbound|80||redis.static";
+use crate::services;
 
 /// Where the parts of the stack are.
 pub(crate) struct Addresses {
@@ -21,22 +19,30 @@ pub(crate) struct Addresses {
     pub(crate) redis: Address,
 }
 
-/// A gateway with the plugin, configured as Higress's controller would from this spec.
-pub(crate) fn config(plugin: &Plugin, spec: &Spec, module: &Path, at: Addresses) -> Result<EnvoyConfig> {
+/// A gateway with the plugin, whose module is built for it, configured as Higress's controller would from this spec.
+pub(crate) fn config(
+    plugin: &Plugin,
+    spec: &Spec,
+    gateway: Gateway,
+    module: &Path,
+    at: Addresses,
+) -> Result<EnvoyConfig> {
     let config = spec.config().with_context(|| plugin.name.clone())?.with_context(|| {
         format!("Higress does not start {}: defaultConfigDisable is true and no rule is left", plugin.name)
     })?;
+    let clusters = services::clusters(&config, gateway, &at);
     Ok(EnvoyConfig {
         admin: at.admin,
         listen: at.gateway,
         plugin: Some(PluginConfig {
             name: plugin.name.clone(),
             module: module.to_string_lossy().into_owned(),
+            gateway,
             config: config.to_string(),
             fail_open: spec.fail_strategy == FailStrategy::FailOpen,
         }),
         upstream: at.httpbin,
-        clusters: vec![Cluster { name: REDIS.to_owned(), protocol: Protocol::RedisTcp, address: at.redis }],
+        clusters,
     })
 }
 

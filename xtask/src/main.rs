@@ -3,11 +3,13 @@
 
 mod build;
 mod catalogue;
+mod compose;
 mod demo;
 mod gateway;
 mod ports;
 mod readme;
 mod run;
+mod services;
 
 use std::process::ExitCode;
 
@@ -21,7 +23,8 @@ use crate::ports::Ports;
 const USAGE: &str = "\
 usage: xtask build [PLUGIN] [--gateway higress|envoy]
        xtask run PLUGIN [--port N] [--httpbin-port N] [--admin-port N] [--redis-port N]
-       xtask demo [PLUGIN]";
+       xtask demo [PLUGIN]
+       xtask compose PLUGIN [--port N] [--httpbin-port N] [--admin-port N] [--redis-port N]";
 
 fn main() -> ExitCode {
     match task() {
@@ -57,6 +60,7 @@ fn task() -> Result<()> {
         Some("build") => build::build(&plugins()?, gateway),
         Some("run") => run::run(&plugin.map_or_else(catalogue::none, Ok)?, &ports),
         Some("demo") => demo::demo(&plugins()?),
+        Some("compose") => compose::compose(&plugin.map_or_else(catalogue::none, Ok)?, &ports),
         _ => bail!(USAGE),
     }
 }

@@ -24,17 +24,27 @@ impl Default for Ports {
 }
 
 impl Ports {
-    /// Fails with a line for each port that is taken.
-    pub(crate) fn check(&self) -> Result<()> {
-        let ports = [
+    /// Each port, whose it is, and the variable that sets it.
+    fn all(&self) -> [(u16, &'static str, &'static str); 4] {
+        [
             (self.gateway, "the gateway", "PORT"),
             (self.httpbin, "httpbin", "HTTPBIN_PORT"),
             (self.admin, "Envoy's own pages", "ADMIN_PORT"),
             (self.redis, "Valkey", "REDIS_PORT"),
-        ];
+        ]
+    }
+
+    /// What to put in front of a command that knows the default ports: the variables of the others.
+    pub(crate) fn variables(&self) -> String {
+        let changed = self.all().into_iter().zip(Self::default().all()).filter(|(port, default)| port != default);
+        changed.map(|((port, _, variable), _)| format!("{variable}={port} ")).collect()
+    }
+
+    /// Fails with a line for each port that is taken.
+    pub(crate) fn check(&self) -> Result<()> {
         let mut free = Vec::new(); // kept, so that a port given twice is taken the second time
         let mut taken = Vec::new();
-        for (port, whose, variable) in ports {
+        for (port, whose, variable) in self.all() {
             match TcpListener::bind(("127.0.0.1", port)) {
                 Ok(listener) => free.push(listener),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -45,5 +55,17 @@ impl Ports {
         }
         ensure!(taken.is_empty(), "{}", taken.join("\n"));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_ports_that_are_not_the_default_are_named() {
+        assert_eq!(Ports::default().variables(), "");
+        let ports = Ports { gateway: 8080, redis: 7000, ..Ports::default() };
+        assert_eq!(ports.variables(), "PORT=8080 REDIS_PORT=7000 ");
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The examples in a plugin's README, which `run` prints and `demo` sends.
+//! The examples in a plugin's README, which `run` and `compose` print and `demo` sends.
 //!
 //! They stand in the section `## Configuration Example`. A block marked `yaml` is a configuration: the plugin's own
 //! keys, or a part of a WasmPlugin's `spec`. The blocks marked `console` after it hold requests for it: lines that
@@ -41,6 +41,20 @@ pub(crate) fn examples(plugin: &Plugin) -> Result<Vec<Example>> {
     let file = plugin.file("README.md");
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(parse(&text))
+}
+
+/// The requests that the README has for `wasmplugin.yaml`, or else one, to a gateway on this port: a line each.
+pub(crate) fn invitation(plugin: &Plugin, port: u16) -> Result<String> {
+    let gateway = format!("localhost:{port}");
+    let examples = examples(plugin)?;
+    let requests = examples.iter().filter(|example| example.yaml.is_none()).flat_map(|example| &example.requests);
+    let mut commands: Vec<String> = requests
+        .map(|request| format!("    {}", request.command.replace(&format!("localhost:{PORT}"), &gateway)))
+        .collect();
+    if commands.is_empty() {
+        commands.push(format!("    curl -i {gateway}/get"));
+    }
+    Ok(commands.join("\n"))
 }
 
 fn parse(readme: &str) -> Vec<Example> {

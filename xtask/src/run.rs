@@ -37,7 +37,7 @@ pub(crate) fn run(plugin: &Plugin, ports: &Ports) -> Result<()> {
         httpbin: Address::local(ports.httpbin),
         redis: Address::local(ports.redis),
     };
-    let config = gateway::config(plugin, &spec, &module, at)?;
+    let config = gateway::config(plugin, &spec, Gateway::Envoy, &module, at)?;
 
     let folder = workspace().join("target/run").join(&plugin.name);
     fs::create_dir_all(&folder)?;
@@ -105,22 +105,13 @@ fn wait_until_ready(honcho: &mut Child, ports: &Ports) -> Result<bool> {
     Ok(false)
 }
 
-/// What to try: the requests that the README has for this very configuration.
+/// What to try, and where to look.
 fn invitation(plugin: &Plugin, ports: &Ports, config: &Path) -> Result<String> {
-    let gateway = format!("localhost:{}", ports.gateway);
-    let examples = readme::examples(plugin)?;
-    let requests = examples.iter().filter(|example| example.yaml.is_none()).flat_map(|example| &example.requests);
-    let mut commands: Vec<String> = requests
-        .map(|request| format!("    {}", request.command.replace(&format!("localhost:{}", readme::PORT), &gateway)))
-        .collect();
-    if commands.is_empty() {
-        commands.push(format!("    curl -i {gateway}/get"));
-    }
     Ok(format!(
         "\n{} is ready, try:\n\n{}\n\nThe gateway's configuration is in {}, its own pages are at http://localhost:{}.\n\
          Ctrl-C ends everything.\n",
         plugin.name,
-        commands.join("\n"),
+        readme::invitation(plugin, ports.gateway)?,
         config.strip_prefix(workspace()).unwrap_or(config).display(),
         ports.admin,
     ))

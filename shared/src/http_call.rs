@@ -69,7 +69,8 @@ impl HttpClient {
         self.call("DELETE", url.as_ref())
     }
 
-    /// A CONNECT; for the URL see [`get`](Self::get).
+    /// A CONNECT; for the URL see [`get`](Self::get). Envoy refuses one without a header `:protocol` (RFC 8441):
+    /// by a reply of its own with status 503 or, if it has a connection already, as not sent.
     pub fn connect<'a>(&'a self, url: &'a (impl AsRef<[u8]> + ?Sized)) -> HttpCall<'a> {
         self.call("CONNECT", url.as_ref())
     }

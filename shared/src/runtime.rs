@@ -9,7 +9,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType, MapType, StreamType};
 
 use crate::callout::{self, Sizes};
-use crate::never_called::http_context_never_called;
+use crate::never_called::{context_never_called, http_context_never_called};
 use crate::rules::{RequestFacts, Rules};
 use crate::turn::{Stage, Turn};
 use crate::{Error, OnError, Plugin, Request, Response, deserialize, host, logging};
@@ -26,7 +26,9 @@ struct Root<P> {
     rules: Option<Rc<Rules<Rc<P>>>>,
 }
 
-impl<P> Context for Root<P> {}
+impl<P> Context for Root<P> {
+    context_never_called!();
+}
 
 impl<P: Plugin> RootContext for Root<P> {
     fn on_configure(&mut self, _size: usize) -> bool {
@@ -145,6 +147,8 @@ impl<P: Plugin> Stream<P> {
 }
 
 impl<P: Plugin> Context for Stream<P> {
+    context_never_called!();
+
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, trailers: usize) {
         self.on_reply(token, Sizes { headers, body, trailers });
     }

@@ -17,6 +17,8 @@
 
 pub mod envoy;
 pub mod envoy_config;
+#[cfg(feature = "host")]
+pub mod host;
 pub mod http;
 pub mod httpbin;
 pub mod manifest;

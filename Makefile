@@ -1,16 +1,16 @@
 # Every task a person does. `make` alone prints them.
 
-PLUGIN =
-GATEWAY = higress
-PORT = 10000
-HTTPBIN_PORT = 12345
-ADMIN_PORT = 9901
-REDIS_PORT = 6379
+PLUGIN ?=
+GATEWAY ?= higress
+PORT ?= 10000
+HTTPBIN_PORT ?= 12345
+ADMIN_PORT ?= 9901
+REDIS_PORT ?= 6379
 PORTS = --port $(PORT) --httpbin-port $(HTTPBIN_PORT) --admin-port $(ADMIN_PORT) --redis-port $(REDIS_PORT)
 
 # Quiet, but for a word before the one time that it takes long.
 XTASK = { test -e $${CARGO_TARGET_DIR:-target}/debug/xtask || echo 'building the tasks, once'; } && \
-	cargo run --quiet --package xtask --
+	exec cargo run --quiet --package xtask --
 # What becomes a module, or a part of one.
 WASM = --workspace --exclude testkit --exclude xtask --target wasm32-wasip1
 
@@ -34,8 +34,8 @@ demo: wasm-target ## Send the requests in the README of PLUGIN, or of every plug
 compose: wasm-target ## Prepare PLUGIN for docker/docker-compose.yaml: the same gateway on the image of Higress
 	@$(XTASK) compose $(PLUGIN) $(PORTS)
 
-test: wasm-target ## Run every test
-	cargo test --workspace
+test: wasm-target ## Run the tests of PLUGIN, or every test
+	cargo test $(if $(PLUGIN),--package $(PLUGIN),--workspace)
 
 lint: wasm-target ## Check the format, and lint for this machine and for the gateways, warnings as errors
 	cargo fmt --all --check

@@ -11,6 +11,7 @@ mod readme;
 mod run;
 mod services;
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -48,10 +49,10 @@ fn task() -> Result<()> {
             Value(value) if task.is_none() => task = Some(value.string()?),
             Value(value) if plugin.is_none() => plugin = Some(catalogue::find(&value.string()?)?),
             Long("gateway") => gateway = gateway_named(&args.value()?.string()?)?,
-            Long("port") => ports.gateway = args.value()?.parse()?,
-            Long("httpbin-port") => ports.httpbin = args.value()?.parse()?,
-            Long("admin-port") => ports.admin = args.value()?.parse()?,
-            Long("redis-port") => ports.redis = args.value()?.parse()?,
+            Long("port") => ports.gateway = port("PORT", &args.value()?)?,
+            Long("httpbin-port") => ports.httpbin = port("HTTPBIN_PORT", &args.value()?)?,
+            Long("admin-port") => ports.admin = port("ADMIN_PORT", &args.value()?)?,
+            Long("redis-port") => ports.redis = port("REDIS_PORT", &args.value()?)?,
             _ => bail!("{}\n{USAGE}", arg.unexpected()),
         }
     }
@@ -63,6 +64,11 @@ fn task() -> Result<()> {
         Some("compose") => compose::compose(&plugin.map_or_else(catalogue::none, Ok)?, &ports),
         _ => bail!(USAGE),
     }
+}
+
+fn port(variable: &str, value: &OsStr) -> Result<u16> {
+    let port = value.to_str().and_then(|value| value.parse().ok()).filter(|port| *port > 0);
+    port.with_context(|| format!("{variable} must be a port, 1 to 65535, got {}", value.display()))
 }
 
 fn gateway_named(name: &str) -> Result<Gateway> {

@@ -68,8 +68,12 @@ fn procfile(tools: &Tools, config: &Path, ports: &Ports) -> String {
     httpbin.push("--access-logfile=-".into());
     let mut valkey: Vec<OsString> = vec![tools.valkey.clone().into(), "--loglevel".into(), "warning".into()];
     valkey.extend(valkey::args(ports.redis).into_iter().map(OsString::from));
-    let lines = [("envoy", envoy), ("httpbin", httpbin), ("valkey", valkey)];
-    lines.into_iter().map(|(name, command)| format!("{name}: exec {}\n", quoted(&command))).collect()
+    // Everything ends with the gateway. A backend may end before it: that is worth trying.
+    let backend = |name: &str, command: &[OsString]| {
+        let told = format!("{name} has ended: to the gateway it is down from here on");
+        format!("{name}: {}; echo {}; exec sleep infinity\n", quoted(command), quoted(&[told.into()]))
+    };
+    format!("envoy: exec {}\n{}{}", quoted(&envoy), backend("httpbin", &httpbin), backend("valkey", &valkey))
 }
 
 /// A command line for `sh` that means these words.

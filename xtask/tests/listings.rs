@@ -24,6 +24,7 @@ fn the_readme_names_every_plugin() {
     let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
     for plugin in fs::read_dir(workspace().join("plugins")).unwrap() {
         let name = plugin.unwrap().file_name().into_string().unwrap();
-        assert!(readme.contains(&format!("[{name}](plugins/{name}/README.md)")), "{name}");
+        let link = format!("[{name}](plugins/{name}/README.md)");
+        assert!(readme.contains(&link), "add {link} to the table of plugins in README.md");
     }
 }

@@ -44,10 +44,13 @@ pub(super) async fn exchange(client: &RedisClient, query: &[u8]) -> Result<Reply
     let headers = headers.map(|(name, value)| (name, value.as_bytes()));
     let token = host::http_call(client.cluster.name(), &headers, Some(&queries), options.timeout)?;
     let reply = Call::new(token, http_call::receive).await.ok_or(RedisError::NoAnswer)?;
-    // The gateway itself speaks HTTP when it cannot connect (503, 504). No bytes at all: the connection broke.
-    let is_connected = reply.headers.iter().any(|(name, value)| name == ":status" && value == b"200");
-    if !is_connected || reply.body.is_empty() {
-        return Err(RedisError::NoAnswer);
+    let status = reply.headers.iter().find(|(name, _)| name == ":status").map(|(_, status)| status.as_slice());
+    match status {
+        // Connected. No bytes at all: the connection broke.
+        Some(b"200") if !reply.body.is_empty() => {}
+        // The gateway's own words when it cannot connect.
+        Some(b"200" | b"503" | b"504") | None => return Err(RedisError::NoAnswer),
+        Some(_) => return Err(RedisError::Protocol("the cluster speaks HTTP; for Redis it must speak raw TCP")),
     }
     let replies = resp::decode(&reply.body, count).map_err(RedisError::Protocol)?;
     replies.into_iter().try_fold(Reply::Null, |_, reply| refuse_error(reply))

@@ -24,7 +24,9 @@ pub(crate) fn start(plugin: &'static str) {
 
 impl Logger {
     fn write(&self, level: LogLevel, message: &dyn Display) {
-        host::log(level, &format!("[{}] {message}", self.plugin));
+        // One line each: what a client or a backend wrote must not begin another.
+        let line = format!("[{}] {message}", self.plugin).replace(char::is_control, " ");
+        host::log(level, &line);
     }
 }
 

@@ -123,6 +123,8 @@ fn a_bad_configuration_is_refused_in_one_line() {
         (r#"{"headers": {":status": "c"}}"#, &format!("headers.:status: {header_name}")),
         (r#"{"headers": {"a": "b\nc"}}"#, "headers.a: must be a header value: no line breaks or control characters"),
         (r#"{"mockenable": true}"#, "mockenable: unknown key; accepted: mockEnable, statusCode, headers, content"),
+        // A line break in a key begins no line of its own in the log.
+        (r#"{"a\nb": 1}"#, "a b: unknown key; accepted: mockEnable, statusCode, headers, content"),
         (
             r#"{"_rules_": [{}]}"#,
             "_rules_[0]: has no condition; it needs one of _match_route_, _match_domain_, _match_service_, \

@@ -145,7 +145,7 @@ fn fail(plugin: &str, why: &str) -> ! {
 /// A gateway that runs a plugin.
 pub struct Higress {
     pub(super) inner: Rc<Inner>,
-    root: Cell<u32>,
+    pub(super) root: Cell<u32>,
 }
 
 impl Higress {

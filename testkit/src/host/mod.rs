@@ -29,6 +29,7 @@ mod guest;
 mod imports;
 mod native;
 mod pairs;
+pub mod random;
 mod redis;
 mod request;
 mod resp;

@@ -13,7 +13,7 @@ use super::state::{Content, Stream};
 pub struct RequestBuilder<'a> {
     higress: &'a Higress,
     root: u32,
-    stream: Stream,
+    pub(super) stream: Stream,
 }
 
 impl<'a> RequestBuilder<'a> {
@@ -93,12 +93,12 @@ impl<'a> RequestBuilder<'a> {
 
 /// A request that was sent.
 pub struct Request {
-    inner: Rc<Inner>,
-    id: u32,
+    pub(super) inner: Rc<Inner>,
+    pub(super) id: u32,
 }
 
 impl Request {
-    fn see<T>(&self, see: impl FnOnce(&mut Stream) -> T) -> T {
+    pub(super) fn see<T>(&self, see: impl FnOnce(&mut Stream) -> T) -> T {
         let seen = self.inner.with(|state| state.streams.get_mut(&self.id).map(see));
         seen.unwrap_or_else(|| self.inner.fail("there is no such request"))
     }

@@ -41,11 +41,14 @@ pub trait EditHeaders: HeaderMap {
         }
     }
 
-    /// Sets a header, in the place of those that have the name already.
+    /// Sets a header, in the place of those that have the name already, which go even if the value is one
+    /// that cannot be set.
     fn replace_header(&mut self, name: &str, value: impl AsRef<[u8]>) {
         let value = value.as_ref();
         if is_header(name, value) {
             host::expect_done(host::replace_header(Self::MAP, name, value), "replace header", name);
+        } else {
+            self.remove_header(name);
         }
     }
 

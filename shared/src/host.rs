@@ -3,7 +3,7 @@
 //!
 //! The `proxy-wasm` crate has them too, but its versions panic on a status they do not expect, and its
 //! `String` getters on bytes that are not UTF-8: a client could stop the gateway's filter with one header.
-//! Here a status is a plain number and values are bytes. This is the only module with `unsafe`.
+//! Here a status is a plain number and values are bytes.
 #![expect(unsafe_code, reason = "the gateway's functions take raw pointers")]
 
 use std::ptr::{null, null_mut};
@@ -86,6 +86,7 @@ unsafe extern "C" {
         grpc_status: i32,
     ) -> u32;
     fn proxy_continue_stream(stream: StreamType) -> u32;
+    fn proxy_set_effective_context(context_id: u32) -> u32;
 }
 
 /// Takes over bytes that the gateway wrote into memory it got from `proxy_on_memory_allocate`.
@@ -234,6 +235,22 @@ pub(crate) fn continue_stream(stream: StreamType) -> Result<(), Status> {
     Status::check(unsafe { proxy_continue_stream(stream) })
 }
 
+/// A time as the gateway takes it: 0 is none, and what is shorter than a millisecond is one.
+pub(crate) fn milliseconds(time: Duration) -> u32 {
+    const MAX: u32 = i32::MAX as u32; // the gateway refuses more
+    u32::try_from(time.as_nanos().div_ceil(1_000_000)).map_or(MAX, |time| time.min(MAX))
+}
+
+/// Lets `call` reach the gateway as if the root context made it, and not the stream that does.
+pub(crate) fn on_behalf_of<T>(root_id: u32, stream_id: u32, call: impl FnOnce() -> T) -> T {
+    // SAFETY: no memory is involved; both contexts are there while the stream is.
+    unsafe { proxy_set_effective_context(root_id) };
+    let result = call();
+    // SAFETY: as above.
+    unsafe { proxy_set_effective_context(stream_id) };
+    result
+}
+
 /// Sends an HTTP call and gives its token. Through the crate, which must know whom the reply is for.
 pub(crate) fn http_call(
     cluster: &str,
@@ -244,9 +261,29 @@ pub(crate) fn http_call(
     // SAFETY: the crate only copies the values; it takes them as text for no reason of its own.
     let text = |&(name, value)| (name, unsafe { str::from_utf8_unchecked(value) });
     let headers = headers.iter().map(text).collect();
+    let timeout = Duration::from_millis(milliseconds(timeout).into());
     match hostcalls::dispatch_http_call(cluster, headers, body, Vec::new(), timeout) {
         Ok(token) => Ok(token),
         Err(CrateStatus::BadArgument) => Err(HttpError::NoSuchCluster),
         Err(_) => Err(HttpError::NotSent),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_never_cut_off() {
+        for (time, expected) in [
+            (Duration::ZERO, 0),
+            (Duration::from_nanos(1), 1),
+            (Duration::from_micros(1_001), 2),
+            (Duration::from_millis(500), 500),
+            (Duration::from_millis((1 << 32) + 50), i32::MAX as u32),
+            (Duration::MAX, i32::MAX as u32),
+        ] {
+            assert_eq!(milliseconds(time), expected, "{time:?}");
+        }
     }
 }

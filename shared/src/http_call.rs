@@ -7,30 +7,40 @@ use std::time::Duration;
 
 use proxy_wasm::types::{BufferType, MapType};
 
-use crate::callout::{Call, Received, Sizes};
+use crate::callout::{Call, Missing, Received, Sizes, send_http};
 use crate::cluster::Cluster;
+use crate::config::is_header_value;
+use crate::headers::is_header;
 use crate::host::{self, Headers};
-use crate::turn::Turn;
 
 /// Calls one HTTP service: `client.get("/path").send().await`.
 #[derive(Debug)]
 pub struct HttpClient {
     cluster: Cluster,
     timeout: Duration,
+    max_body: usize,
 }
 
 impl HttpClient {
     /// How long a call may take unless said otherwise.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(500);
+    /// The longest body of a reply, in bytes, unless said otherwise: 1 MiB.
+    pub const DEFAULT_MAX_BODY: usize = 1 << 20;
 
     /// A client for the service of a cluster.
     pub fn new(cluster: Cluster) -> Self {
-        HttpClient { cluster, timeout: Self::DEFAULT_TIMEOUT }
+        HttpClient { cluster, timeout: Self::DEFAULT_TIMEOUT, max_body: Self::DEFAULT_MAX_BODY }
     }
 
-    /// The same client with another timeout, in whole milliseconds; 500 by default, 0 for none.
+    /// The same client with another timeout, rounded up to milliseconds; 500 by default, 0 for none.
     pub fn timeout(self, timeout: Duration) -> Self {
         HttpClient { timeout, ..self }
+    }
+
+    /// The same client with another limit for the body of a reply, in bytes; 1 MiB by default. All requests
+    /// that wait share the memory of one instance, so a service must not fill it.
+    pub fn max_body(self, max_body: usize) -> Self {
+        HttpClient { max_body, ..self }
     }
 
     /// A GET. The URL is a path with its query, sent as written, or begins with `http://host` or
@@ -97,9 +107,12 @@ pub struct HttpCall<'a> {
 }
 
 impl<'a> HttpCall<'a> {
-    /// Adds a header.
+    /// Adds a header. A pseudo-header, which the call has by itself, and one that would break the call (a name
+    /// that is none, a line break in the value) are left out.
     pub fn header(mut self, name: &'a str, value: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
-        self.headers.push((name, value.as_ref()));
+        if !name.starts_with(':') && is_header(name, value.as_ref()) {
+            self.headers.push((name, value.as_ref()));
+        }
         self
     }
 
@@ -115,14 +128,16 @@ impl<'a> HttpCall<'a> {
     /// There is no reply. When the timeout has passed there is one, the gateway's own: status 504, body
     /// `upstream request timeout`. When nobody listens there is one too: status 503.
     pub async fn send(self) -> Result<HttpReply, HttpError> {
-        Turn::with(|_| ()).ok_or(HttpError::NotSent)?; // nobody to bring the reply to
         let (authority, path) = split_url(self.url);
         let cluster = &self.client.cluster;
         let authority = authority.unwrap_or(cluster.host().as_bytes());
         let mut headers = vec![(":method", self.method.as_bytes()), (":path", &path), (":authority", authority)];
         headers.extend(self.headers);
-        let token = host::http_call(cluster.name(), &headers, self.body, self.client.timeout)?;
-        let reply = Call::new(token, receive).await.ok_or(HttpError::NoAnswer)?;
+        if !headers.iter().all(|(_, value)| is_header_value(value)) {
+            return Err(HttpError::NotSent); // a line break in the URL
+        }
+        let token = send_http(cluster.name(), &headers, self.body, self.client.timeout)?;
+        let reply = Call::new(token, receive, self.client.max_body).await?;
         HttpReply::new(reply).ok_or(HttpError::NoAnswer)
     }
 }
@@ -183,10 +198,22 @@ impl HttpReply {
 pub enum HttpError {
     /// The gateway knows no such cluster: the service is not imported, or its port or suffix is another.
     NoSuchCluster,
-    /// The gateway could not send the call.
+    /// The gateway could not send the call: the service has no host (its name does not resolve, it is scaled to
+    /// zero, none is healthy), or the URL has a line break in it.
     NotSent,
     /// The call was sent, but the connection ended without a reply.
     NoAnswer,
+    /// The reply's body is larger than the client's limit.
+    TooLarge,
+}
+
+impl From<Missing> for HttpError {
+    fn from(missing: Missing) -> Self {
+        match missing {
+            Missing::NoAnswer => HttpError::NoAnswer,
+            Missing::TooLarge => HttpError::TooLarge,
+        }
+    }
 }
 
 impl fmt::Display for HttpError {
@@ -197,6 +224,7 @@ impl fmt::Display for HttpError {
             }
             HttpError::NotSent => "http call: the gateway could not send it",
             HttpError::NoAnswer => "http call: the connection ended without a reply",
+            HttpError::TooLarge => "http call: the reply is larger than the client's limit",
         })
     }
 }

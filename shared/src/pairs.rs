@@ -27,7 +27,7 @@ fn push_length(bytes: &mut Vec<u8>, length: usize) {
     bytes.extend_from_slice(&(length as u32).to_le_bytes());
 }
 
-/// Decodes the pairs; stops where the bytes end too early. A name that is not UTF-8 gets replacement
+/// Decodes the pairs; none at all if the bytes end too early. A name that is not UTF-8 gets replacement
 /// characters, a value is kept as it is.
 pub(crate) fn decode(bytes: &[u8]) -> Headers {
     decode_pairs(bytes).unwrap_or_default()

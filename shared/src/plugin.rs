@@ -11,8 +11,9 @@ use crate::{ConfigError, Request, Response};
 /// A plugin: what it does with a request, under one configuration. The configuration that applies to the
 /// request (that of a rule, or the global one) is `self`.
 pub trait Plugin: Sized + 'static {
-    /// What the operator writes, as serde reads it. Unknown keys are refused; a plugin that has nothing to
-    /// configure says [`NoConfig`](crate::NoConfig).
+    /// What the operator writes, as serde reads it. Unknown keys are refused (but for a struct with
+    /// `#[serde(flatten)]`, which takes any); a plugin that has nothing to configure says
+    /// [`NoConfig`](crate::NoConfig).
     type Config: DeserializeOwned;
 
     /// Whether the configuration of a rule has the global keys that it does not set itself. By default it

@@ -15,6 +15,7 @@ use higress as gateway;
 #[cfg(feature = "stock-envoy")]
 use stock_envoy as gateway;
 
+use crate::callout::Missing;
 use crate::cluster::Cluster;
 use crate::reply::{FromReply, RedisError, ToArg};
 use crate::resp::{self, Reply};
@@ -31,7 +32,7 @@ pub struct RedisOptions {
     pub password: String,
     /// The number of the database; 0 by default.
     pub database: u32,
-    /// How long a command may take, in whole milliseconds; 1000 by default.
+    /// How long a command may take, rounded up to milliseconds; 1000 by default, 0 for ever.
     pub timeout: Duration,
     /// How long Higress collects commands before it sends them, in whole milliseconds; 3 by default.
     pub buffer_flush_timeout: Duration,
@@ -71,11 +72,15 @@ impl RedisClient {
     }
 
     /// Runs any command: its name and its arguments. What it returns is what the caller asks for:
-    /// `let length: u64 = redis.command(&[&"STRLEN", &key]).await?`.
+    /// `let length: u64 = redis.command(&[&"STRLEN", &key]).await?`. Not for what changes the connection
+    /// (`AUTH`, `SELECT`, `MULTI`, `SUBSCRIBE`, ...): in Higress all plugins share it.
     ///
     /// # Errors
     /// Redis was not reached, refused the command, or its reply is not what was asked for.
     pub async fn command<T: FromReply>(&self, args: &[&dyn ToArg]) -> Result<T, RedisError> {
+        if args.is_empty() {
+            return Err(RedisError::NotSent); // Redis answers nothing to nothing, and the next reply would be ours
+        }
         let args: Vec<_> = args.iter().map(|arg| arg.to_arg()).collect();
         let reply = gateway::exchange(self, &resp::encode(&args)).await?;
         Ok(T::from_reply(refuse_error(reply)?)?)
@@ -86,5 +91,14 @@ fn refuse_error(reply: Reply) -> Result<Reply, RedisError> {
     match reply {
         Reply::Error(reason) => Err(RedisError::Server(reason)),
         reply => Ok(reply),
+    }
+}
+
+impl From<Missing> for RedisError {
+    fn from(missing: Missing) -> Self {
+        match missing {
+            Missing::NoAnswer => RedisError::NoAnswer,
+            Missing::TooLarge => RedisError::Protocol(resp::TOO_LONG),
+        }
     }
 }

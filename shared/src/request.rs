@@ -105,7 +105,8 @@ impl Request {
     }
 
     /// Lets the headers go on, and comes back when the whole body is here, which waits. At once if there is
-    /// none. A body larger than the gateway's buffer is the gateway's own 413.
+    /// none. A body larger than the gateway's buffer is the gateway's own 413. An upstream that answers before
+    /// the body is whole is not waited for: its answer passes, and no more of the body goes on.
     pub async fn body(self) -> RequestBody<ReadOnly> {
         body().await
     }

@@ -14,11 +14,11 @@ const MAX_DEPTH: usize = 16;
 
 /// How many bytes replies may have together (4 MiB). Redis allows 512 MiB in one string; but a module's
 /// memory never shrinks, and an array of small items takes about ten times its bytes when it is decoded.
-const MAX_LENGTH: usize = 4 << 20;
+pub(crate) const MAX_LENGTH: usize = 4 << 20;
 
 const TOO_SHORT: &str = "the reply ends too early";
 const TOO_MUCH: &str = "there are bytes behind the reply";
-const TOO_LONG: &str = "the reply is longer than 4 MiB";
+pub(crate) const TOO_LONG: &str = "the reply is longer than 4 MiB";
 const TOO_DEEP: &str = "the reply has more than 16 arrays in each other";
 const NOT_RESP2: &str = "the reply is not in RESP2";
 

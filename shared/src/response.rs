@@ -17,7 +17,7 @@ use crate::{host, pairs};
 pub struct Response(Option<LocalReply>);
 
 impl Response {
-    /// An answer of the plugin's own, which the upstream never hears of:
+    /// An answer of the plugin's own, with a status from 200 to 599, which the upstream never hears of:
     /// `Response::new(429).header("retry-after", "1").body("Too many requests\n")`.
     #[expect(clippy::new_ret_no_self, reason = "a builder, which `body` ends")]
     pub fn new(status: u16) -> LocalReply {
@@ -53,7 +53,7 @@ impl LocalReply {
         self
     }
 
-    /// The answer with this body, which may be empty. Its `content-type` is `text/plain` unless a header
+    /// The answer with this body, which may be empty, and is left out of a 204 or 304. Its `content-type` is `text/plain` unless a header
     /// says otherwise, its `content-length` is set by the gateway.
     pub fn body(mut self, body: impl Into<Body>) -> Response {
         self.body = body.into().0;
@@ -63,7 +63,15 @@ impl LocalReply {
     /// Hands the answer to the gateway.
     pub(crate) fn send(self) {
         let headers = if self.headers.is_empty() { Vec::new() } else { pairs::encode(&self.headers) };
-        host::expect_done(host::send_local_response(self.status, &headers, &self.body), "send", "answer");
+        let status = if (200..=599).contains(&self.status) {
+            self.status
+        } else {
+            log::error!("{} is no status to answer with, so it is 500", self.status);
+            500
+        };
+        // With a body these two break the connection for what follows on it (RFC 9110, section 6.4.1).
+        let body = if matches!(status, 204 | 304) { &[] } else { self.body.as_ref() };
+        host::expect_done(host::send_local_response(status, &headers, body), "send", "answer");
     }
 }
 

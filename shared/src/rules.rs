@@ -89,6 +89,7 @@ fn read_rule<C>(
         return Err(ConfigError::new("", "must be an object"));
     };
     let condition = Condition::read(&mut rule)?;
+    rule.retain(|(_, value)| *value != Json::Null); // absent, so inherited
     for entry in inherited {
         if rule.iter().all(|(key, _)| *key != entry.0) {
             rule.push(entry.clone());
@@ -393,6 +394,13 @@ mod tests {
             assert_eq!(rules.find(&REQUEST).unwrap(), expected);
             assert_eq!(rules.find(&Request { route: "own", ..REQUEST }).unwrap(), "own");
         }
+    }
+
+    #[test]
+    fn a_key_with_nothing_behind_it_is_inherited() {
+        let json = br#"{"is": "global", "_rules_": [{"_match_route_": ["ns/route"], "is": null}]}"#;
+        let rules = Rules::from_json(json, true, parse_is).unwrap();
+        assert_eq!(rules.find(&REQUEST).unwrap(), "global");
     }
 
     // The category of a rule.

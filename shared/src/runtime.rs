@@ -18,11 +18,12 @@ use crate::{Error, OnError, Plugin, Request, Response, deserialize, host, loggin
 #[doc(hidden)]
 pub fn start<P: Plugin>(name: &'static str) {
     logging::start(name);
-    proxy_wasm::set_root_context(|_| Box::new(Root::<P> { rules: None }));
+    proxy_wasm::set_root_context(|id| Box::new(Root::<P> { id, rules: None }));
 }
 
 /// The plugin with its configurations; there is one per instance of the module.
 struct Root<P> {
+    id: u32,
     rules: Option<Rc<Rules<Rc<P>>>>,
 }
 
@@ -31,8 +32,12 @@ impl<P> Context for Root<P> {
 }
 
 impl<P: Plugin> RootContext for Root<P> {
-    fn on_configure(&mut self, _size: usize) -> bool {
+    fn on_configure(&mut self, size: usize) -> bool {
         let json = host::buffer(BufferType::PluginConfiguration);
+        if json.len() != size {
+            log::error!("configuration refused: only {} of its {size} bytes could be read", json.len());
+            return false;
+        }
         let rules =
             Rules::from_json(&json, P::RULES_INHERIT, |config| P::new(deserialize::from_json(config)?).map(Rc::new));
         match rules {
@@ -54,7 +59,7 @@ impl<P: Plugin> RootContext for Root<P> {
     fn create_http_context(&self, stream_id: u32) -> Option<Box<dyn HttpContext>> {
         Some(Box::new(Stream {
             rules: self.rules.clone(),
-            turn: Turn { stream_id, stage: Stage::RequestHeaders, ended: false, calls: Vec::new() },
+            turn: Turn { stream_id, root_id: self.id, stage: Stage::RequestHeaders, ended: false, calls: Vec::new() },
             work: None,
             held: None,
         }))
@@ -135,6 +140,9 @@ impl<P: Plugin> Stream<P> {
 
     /// A part of the body that `stage` is about is here; the plugin gets it when it is whole.
     fn on_body(&mut self, stage: Stage, ended: bool) -> Action {
+        if self.turn.stage == Stage::Answered && stage == Stage::RequestBody {
+            return Action::Pause; // nobody has seen it, so it does not go on
+        }
         if self.work.is_none() || self.turn.stage > stage {
             return Action::Continue;
         }
@@ -191,8 +199,9 @@ impl<P: Plugin> HttpContext for Stream<P> {
         }
         if self.turn.stage < Stage::Upstream {
             // An answer to a request that the plugin still holds: the gateway gave up on it (body too
-            // large, timeout), or the upstream did not wait for the body.
+            // large, timeout), or the upstream did not wait for the body. Of that no more goes on.
             self.work = None;
+            self.turn.stage = Stage::Answered;
             return Action::Continue;
         }
         self.turn.stage = Stage::ResponseHeaders;

@@ -32,8 +32,9 @@ pub(crate) enum Stage {
 /// The state lent to the future.
 pub(crate) struct Turn {
     /// The gateway's number for the request.
-    #[cfg_attr(feature = "stock-envoy", expect(dead_code, reason = "only Higress's Redis asks for it"))]
     pub(crate) stream_id: u32,
+    /// The gateway's number for what the request belongs to: the plugin under its configuration.
+    pub(crate) root_id: u32,
     pub(crate) stage: Stage,
     /// Whether the message under way (the request, then the response) is here to its end.
     pub(crate) ended: bool,

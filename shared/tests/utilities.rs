@@ -2,10 +2,13 @@
 //! Every utility, by the plugin of `examples/utilities.rs`, in the real Envoy in front of the real httpbin.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::OnceLock;
+use std::thread;
 
 use serde_json::{Value, json};
-use testkit::{Envoy, Gateway, http, module};
+use testkit::{Address, Envoy, Gateway, http, module};
 
 fn envoy() -> &'static Envoy {
     static ENVOY: OnceLock<Envoy> = OnceLock::new();
@@ -115,6 +118,38 @@ fn a_request_body_is_changed() {
         let reply = request.send().unwrap();
         assert_eq!(reply.json()["data"], "<HELLO>");
     }
+}
+
+#[test]
+fn a_body_that_the_plugin_has_not_seen_does_not_pass_behind_an_early_answer() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address::local(upstream.local_addr().unwrap().port());
+    let module = module::example("shared", "utilities", Gateway::Envoy).unwrap();
+    let envoy = Envoy::builder().module("utilities", module).upstream(address).start().unwrap();
+    let seen = thread::spawn(move || {
+        let (mut connection, _) = upstream.accept().unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            connection.read_exact(&mut byte).unwrap();
+            seen.push(byte[0]);
+        }
+        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nearly").unwrap();
+        let _ = connection.read_to_end(&mut seen); // until the gateway gives the connection up
+        String::from_utf8(seen).unwrap()
+    });
+
+    let mut client = TcpStream::connect(("127.0.0.1", envoy.port())).unwrap();
+    let head = "POST /anything/read-body HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    client.write_all(head.as_bytes()).unwrap();
+    let mut answer = [0; 15];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    let _ = client.write_all(b"4\r\nstop\r\n0\r\n\r\n");
+    let _ = client.read_to_end(&mut Vec::new());
+    drop((client, envoy));
+    let seen = seen.join().unwrap();
+    assert!(seen.starts_with("POST /anything/read-body") && !seen.contains("stop"), "{seen}");
 }
 
 #[test]

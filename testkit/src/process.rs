@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A program that a test starts: its log, its end, and that it never outlives the test.
 
-use std::io::{self, BufRead, BufReader};
+use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
+use tempfile::NamedTempFile;
 
 /// How long a program may take to do what is waited for, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,8 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Process {
     name: String,
     child: Child,
-    log: Arc<Mutex<String>>,
-    reader: Option<JoinHandle<()>>,
+    log: NamedTempFile,
     _guard: Guard,
 }
 
@@ -30,28 +29,19 @@ impl Process {
     /// # Errors
     /// The program cannot be run.
     pub fn spawn(name: &str, mut command: Command) -> Result<Self> {
-        let (output, input) = io::pipe()?;
-        command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input).process_group(0);
+        // A file and no pipe: what the program has written is there at once, and needs nobody to read it.
+        let log = NamedTempFile::new().context("no temporary file")?;
+        let output = File::options().append(true).open(log.path())?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
         let child = command.spawn().with_context(|| format!("cannot run {name}"))?;
-        drop(command); // our ends of the pipe, without which its end would never be seen
         let guard = Guard::new(child.id(), Signal::KILL)?;
-        let log = Arc::new(Mutex::new(String::new()));
-        let copy = Arc::clone(&log);
-        let reader = thread::spawn(move || {
-            let mut output = BufReader::new(output);
-            let mut line = Vec::new();
-            while output.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                copy.lock().unwrap_or_else(PoisonError::into_inner).push_str(&String::from_utf8_lossy(&line));
-                line.clear();
-            }
-        });
-        Ok(Self { name: name.to_owned(), child, log, reader: Some(reader), _guard: guard })
+        Ok(Self { name: name.to_owned(), child, log, _guard: guard })
     }
 
     /// What the program has written so far.
     #[must_use]
     pub fn log(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        String::from_utf8_lossy(&fs::read(self.log.path()).unwrap_or_default()).into_owned()
     }
 
     /// Waits until `look` finds what it wants in the log, or elsewhere; `what` says what that is: "it was ready".
@@ -62,11 +52,6 @@ impl Process {
         let start = Instant::now();
         loop {
             let ended = self.child.try_wait()?;
-            if ended.is_some()
-                && let Some(reader) = self.reader.take()
-            {
-                let _ = reader.join(); // then the log is complete
-            }
             if let Some(found) = look(&self.log()) {
                 return Ok(found);
             }

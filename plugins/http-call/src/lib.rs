@@ -14,7 +14,7 @@ plugin!(HttpCall);
 struct Config {
     service_name: String,
     service_port: Option<u16>,
-    request_path: String,
+    request_path: HeaderValue,
     token_header: HeaderName,
     /// In milliseconds.
     timeout: Option<NonZeroU32>,
@@ -22,7 +22,7 @@ struct Config {
 
 struct HttpCall {
     client: HttpClient,
-    request_path: String,
+    request_path: HeaderValue,
     token_header: HeaderName,
 }
 
@@ -37,24 +37,27 @@ impl Plugin for HttpCall {
     }
 
     async fn handle(&self, mut request: Request) -> Result<Response, Error> {
-        // Whatever happens below, a token of the client's own making does not get through.
-        request.remove_header(&self.token_header);
-        let reply = self.client.get(&self.request_path).send().await?;
-        if reply.status != 200 {
+        let reply = match self.client.get(&self.request_path).send().await {
+            Err(error @ (HttpError::NoSuchCluster | HttpError::NotSent)) => {
+                log::error!("{error}");
+                None
+            }
+            reply => Some(reply?),
+        };
+        if let Some(reply) = reply.as_ref().filter(|reply| reply.status != 200) {
             log::error!("http call failed, status: {}", reply.status);
             return Ok(failed());
         }
-        if let Some(token) = reply.header(&self.token_header) {
-            request.add_header(&self.token_header, token);
+        // In no case does a token of the client's own making get through.
+        match reply.as_ref().and_then(|reply| reply.header(&self.token_header)) {
+            Some(token) => request.replace_header(&self.token_header, token),
+            None => request.remove_header(&self.token_header),
         }
         Ok(request.pass())
     }
 
-    fn on_error(&self, error: &Error) -> OnError {
-        match error.downcast_ref() {
-            Some(HttpError::NoSuchCluster | HttpError::NotSent) => OnError::Pass,
-            _ => OnError::Answer(failed()),
-        }
+    fn on_error(&self, _: &Error) -> OnError {
+        OnError::Answer(failed())
     }
 }
 

@@ -32,9 +32,10 @@ fn envoy(request_path: &str) -> Envoy {
     start(&config(request_path), Some(Httpbin::shared().unwrap())).unwrap()
 }
 
-/// A request that brings a token of its own making.
+/// A request that brings tokens of its own making.
 fn get(envoy: &Envoy) -> http::Reply {
-    http::request("GET", envoy.url("/get")).header("x-token", "forged").send().unwrap()
+    let request = http::request("GET", envoy.url("/get"));
+    request.header("x-token", "forged").header("X-Token", "again").send().unwrap()
 }
 
 /// The token as httpbin saw it.
@@ -156,6 +157,10 @@ fn a_bad_configuration_is_refused_in_one_line() {
         (with("serviceName", json!("token.dns")), "servicePort: is missing; only a .static service has a default (80)"),
         (with("servicePort", json!(0)), "servicePort: must be a whole number from 1 to 65535, got 0"),
         (with("requestPath", json!(null)), "requestPath: is required"),
+        (
+            with("requestPath", json!("/a\r\nb: c")),
+            "requestPath: must be a header value: no line breaks or control characters",
+        ),
         (
             with("tokenHeader", json!("x token")),
             "tokenHeader: must be a header name: letters, digits and !#$%&'*+-.^_`|~",

@@ -13,6 +13,7 @@ testkit::both!(
     backend_down,
     backend_too_slow,
     backend_garbage,
+    backend_answers_too_much,
     dispatch_refused,
     client_leaves_while_waiting,
     any_byte_in_a_header,
@@ -122,6 +123,19 @@ fn dispatch_refused(plugin: Plugin) {
         let request = higress.request("GET", "/").header("x-token", "of the client").send();
         assert_passed_with(&request, &[]);
         assert!(higress.log().contains("[error] wasm log http-call: [http-call] http call: "), "{}", higress.log());
+    }
+}
+
+fn backend_answers_too_much(plugin: Plugin) {
+    let higress = start(&plugin);
+    for (length, is_served) in [(1 << 20, true), ((1 << 20) + 1, false)] {
+        let request = higress.get("/");
+        request.http_call().reply(200, &[("x-token", b"token")], vec![b'a'; length]);
+        if is_served {
+            assert_passed_with(&request, &[b"token"]);
+        } else {
+            assert_failed(&request);
+        }
     }
 }
 

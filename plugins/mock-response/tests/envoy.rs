@@ -2,6 +2,9 @@
 //! mock-response in the real Envoy, in front of the real httpbin.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 use testkit::envoy::Refused;
 use testkit::{Envoy, Gateway, http, module};
@@ -58,6 +61,18 @@ fn status_headers_and_content_are_those_of_the_configuration() {
     assert_eq!((reply.status, reply.text()), (503, "{}"));
     assert_eq!(reply.header("content-type"), [b"application/json"]);
     assert_eq!(reply.header("x-mocked"), ["\u{e9}".as_bytes()]);
+}
+
+#[test]
+fn a_status_without_a_body_breaks_nothing_that_follows_on_the_connection() {
+    for status in [204, 304] {
+        let envoy = envoy(json!({"mockEnable": true, "statusCode": status, "content": "must not be sent"}));
+        let mut connection = TcpStream::connect(("127.0.0.1", envoy.port())).unwrap();
+        connection.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.ends_with("\r\n\r\n"), "{answer}");
+    }
 }
 
 #[test]

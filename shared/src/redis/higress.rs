@@ -91,9 +91,10 @@ async fn call(client: &RedisClient, query: &[u8]) -> Result<Reply, RedisError> {
     let service = client.cluster.name();
     let mut token = 0;
     // SAFETY: the gateway only reads service and query, and writes one u32.
-    check(unsafe { proxy_redis_call(service.as_ptr(), service.len(), query.as_ptr(), query.len(), &mut token) })?;
+    let status = unsafe { proxy_redis_call(service.as_ptr(), service.len(), query.as_ptr(), query.len(), &mut token) };
+    check(status).inspect_err(|_| forget_set_up(client))?;
     WAITING.with_borrow_mut(|waiting| waiting.push_back((token, stream_id)));
-    let reply = Call::new(token, receive).await.ok_or(RedisError::NoAnswer)?;
+    let reply = Call::new(token, receive, resp::MAX_LENGTH).await?;
     let reply = resp::decode(&reply.body, 1).map_err(RedisError::Protocol)?.pop();
     Ok(reply.unwrap_or(Reply::Null))
 }
@@ -107,7 +108,7 @@ fn set_up(client: &RedisClient, again: bool) -> Result<(), RedisError> {
     let wanted = SetUp::of(client);
     let is_done = SET_UP.with_borrow(|done| done.contains(&wanted));
     if again || !is_done {
-        client.gateway.is_set_up.set(false);
+        forget_set_up(client);
         let SetUp { service, username, password, timeout, .. } = &wanted;
         // SAFETY: the gateway only reads the three texts.
         check(unsafe {
@@ -121,13 +122,16 @@ fn set_up(client: &RedisClient, again: bool) -> Result<(), RedisError> {
                 *timeout,
             )
         })?;
-        SET_UP.with_borrow_mut(|done| {
-            done.retain(|other| other.cluster != wanted.cluster);
-            done.push(wanted);
-        });
+        SET_UP.with_borrow_mut(|done| done.push(wanted));
     }
     client.gateway.is_set_up.set(true);
     Ok(())
+}
+
+/// The connection may be another one than that which was set up: the next command sets it up again.
+fn forget_set_up(client: &RedisClient) {
+    client.gateway.is_set_up.set(false);
+    SET_UP.with_borrow_mut(|done| done.retain(|other| other.cluster != client.cluster.name()));
 }
 
 impl SetUp {
@@ -138,13 +142,13 @@ impl SetUp {
         SetUp {
             service: format!(
                 "{cluster}?{database}buffer_flush_timeout={}&max_buffer_size_before_flush={}",
-                options.buffer_flush_timeout.as_millis() as u32,
+                host::milliseconds(options.buffer_flush_timeout),
                 options.max_buffer_size,
             ),
             cluster,
             username: options.username.clone(),
             password: options.password.clone(),
-            timeout: options.timeout.as_millis() as u32,
+            timeout: host::milliseconds(options.timeout),
         }
     }
 }

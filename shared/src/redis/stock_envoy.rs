@@ -9,10 +9,10 @@
 
 use super::{RedisClient, refuse_error};
 use crate::HttpError;
-use crate::callout::Call;
+use crate::callout::{Call, send_http};
+use crate::http_call;
 use crate::reply::RedisError;
 use crate::resp::{self, Reply};
-use crate::{host, http_call};
 
 /// There is nothing to keep between calls.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ pub(super) async fn exchange(client: &RedisClient, query: &[u8]) -> Result<Reply
     };
     let options = &client.options;
     match (options.username.as_bytes(), options.password.as_bytes()) {
-        (_, b"") => {}
+        (b"", b"") => {}
         (b"", password) => before(&[b"AUTH", password]),
         (username, password) => before(&[b"AUTH", username, password]),
     }
@@ -42,8 +42,8 @@ pub(super) async fn exchange(client: &RedisClient, query: &[u8]) -> Result<Reply
     // What an HTTP call must have; nothing of it is sent.
     let headers = [(":method", "POST"), (":path", "/"), (":authority", client.cluster.host())];
     let headers = headers.map(|(name, value)| (name, value.as_bytes()));
-    let token = host::http_call(client.cluster.name(), &headers, Some(&queries), options.timeout)?;
-    let reply = Call::new(token, http_call::receive).await.ok_or(RedisError::NoAnswer)?;
+    let token = send_http(client.cluster.name(), &headers, Some(&queries), options.timeout)?;
+    let reply = Call::new(token, http_call::receive, resp::MAX_LENGTH).await?;
     let status = reply.headers.iter().find(|(name, _)| name == ":status").map(|(_, status)| status.as_slice());
     match status {
         // Connected. No bytes at all: the connection broke.
@@ -67,7 +67,7 @@ impl From<HttpError> for RedisError {
         match error {
             HttpError::NoSuchCluster => RedisError::NoSuchCluster,
             HttpError::NotSent => RedisError::NotSent,
-            HttpError::NoAnswer => RedisError::NoAnswer,
+            HttpError::NoAnswer | HttpError::TooLarge => RedisError::NoAnswer,
         }
     }
 }

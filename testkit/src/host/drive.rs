@@ -40,9 +40,12 @@ impl Inner {
 
     /// Calls the plugin for one of its contexts.
     pub(super) fn try_call(&self, context: u32, function: &'static str, args: &[u32]) -> Result<u32, Error> {
-        self.with(|state| (state.current, state.effective) = (context, 0));
+        self.with(|state| {
+            let acting = if state.streams.contains_key(&context) { context } else { 0 };
+            (state.current, state.effective, state.acting) = (context, 0, acting);
+        });
         let result = self.guest.call(function, args);
-        self.with(|state| (state.current, state.effective, state.reply) = (0, 0, None));
+        self.with(|state| (state.current, state.effective, state.acting, state.reply) = (0, 0, 0, None));
         result
     }
 
@@ -133,7 +136,11 @@ impl Inner {
         self.call(id, "proxy_on_log", &[id]);
         self.call(id, "proxy_on_done", &[id]);
         self.call(id, "proxy_on_delete", &[id]);
-        self.with(|state| state.streams.get_mut(&id).map(|stream| stream.is_over = true));
+        self.with(|state| {
+            let is_cancelled = |call: &Call| call.owner == id && matches!(call.content, Content::Http { .. });
+            state.calls.retain(|_, call| !is_cancelled(call));
+            state.streams.get_mut(&id).map(|stream| stream.is_over = true)
+        });
     }
 
     /// Lets the plugin drop all that it has, as a gateway does that stops.

@@ -157,9 +157,8 @@ impl State {
         let token = self.next_call << 2 | kind;
         self.next_call += 1;
         let context = self.context();
-        let stream = if self.streams.contains_key(&context) { context } else { 0 };
         let root = self.root();
-        self.calls.insert(token, Call { root, stream, cluster, content });
+        self.calls.insert(token, Call { root, owner: context, stream: self.acting, cluster, content });
         token
     }
 }

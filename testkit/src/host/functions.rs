@@ -119,6 +119,9 @@ fn run<M: Memory>(state: &mut State, function: &str, args: &[u64], memory: &mut 
         ("proxy_set_effective_context", &[context]) => {
             let exists = state.context_exists(context as u32);
             state.effective = if exists { context as u32 } else { return Err(BadArgument) };
+            if state.streams.contains_key(&state.effective) {
+                state.acting = state.effective;
+            }
         }
         (
             "proxy_http_call",

@@ -38,6 +38,8 @@ pub(super) struct State {
     pub(super) current: u32,
     /// The one that the plugin said to act for; 0 for none.
     pub(super) effective: u32,
+    /// The stream that the plugin was last told to act for, in this callback; 0 for none.
+    pub(super) acting: u32,
     pub(super) calls: BTreeMap<u32, Call>,
     /// Calls whose connection the plugin itself has ended.
     pub(super) cut_off: VecDeque<u32>,
@@ -57,10 +59,13 @@ pub(super) struct Cluster {
     pub(super) connection: Option<TcpStream>,
 }
 
-/// A call that waits for its reply. It belongs to the root context, as its callback does.
+/// A call that waits for its reply.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
+    /// The root context, for which its callback comes.
     pub(super) root: u32,
+    /// The context in whose name it was made: an HTTP call ends with it, without a callback.
+    pub(super) owner: u32,
     /// The stream that the plugin acted for when it made the call; 0 for none.
     pub(super) stream: u32,
     pub(super) cluster: String,
@@ -117,6 +122,7 @@ impl State {
             streams: BTreeMap::new(),
             current: 0,
             effective: 0,
+            acting: 0,
             calls: BTreeMap::new(),
             cut_off: VecDeque::new(),
             reply: None,

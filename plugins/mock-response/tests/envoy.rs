@@ -112,11 +112,11 @@ fn without_a_rule_or_a_global_configuration_that_applies_the_request_is_left_alo
 fn strange_requests_are_served() {
     let envoy = envoy("");
     let url = |path: &str| envoy.url(path);
-    let many = (0..90).fold(http::request("GET", url("/get")), |r, n| r.header(&format!("x-{n}"), "v"));
+    let many = (0..200).fold(http::request("GET", url("/get")), |r, n| r.header(&format!("x-{n}"), "v"));
     for request in [
         many,
         http::request("GET", url("/get")).header("hello", (0x80..=0xff).collect::<Vec<u8>>()),
-        http::request("GET", url("/get")).header("x-long", "a".repeat(50_000)),
+        http::request("GET", url("/get")).header("x-long", "a".repeat(60_000)),
         http::request("POST", url("/post")).header("content-type", "application/json"),
         http::request("POST", url("/post")).header("content-type", "application/json").chunked(""),
         http::request("POST", url("/post")).chunked("chunk".repeat(10_000)),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! JSON values as a configuration needs them. (`serde_json::Value` does the same, in 10 KB more of module.)
+//! JSON values as a configuration needs them. (`serde_json::Value` does the same in a larger module.)
 
 use std::fmt;
 

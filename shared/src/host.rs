@@ -89,16 +89,19 @@ unsafe extern "C" {
     fn proxy_set_effective_context(context_id: u32) -> u32;
 }
 
-/// Takes over bytes that the gateway wrote into memory it got from `proxy_on_memory_allocate`.
+/// The bytes that the gateway writes for `call`, which gets where to write address and size; `None` if the
+/// gateway refuses.
 ///
 /// # Safety
-/// `data` and `size` are what one call of the gateway wrote; nobody else owns them.
-unsafe fn take(data: *mut u8, size: usize) -> Vec<u8> {
-    if data.is_null() {
-        return Vec::new();
+/// `call` passes both pointers to one function of the gateway, and gives its status.
+unsafe fn read(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
+    let (mut data, mut size) = (null_mut(), 0);
+    match call(&mut data, &mut size) {
+        0 if data.is_null() => Some(Vec::new()),
+        // SAFETY: the gateway got the memory from proxy_on_memory_allocate with exactly this size, for us.
+        0 => Some(unsafe { Vec::from_raw_parts(data, size, size) }),
+        _ => None,
     }
-    // SAFETY: the allocation was made by proxy_on_memory_allocate with exactly this size.
-    unsafe { Vec::from_raw_parts(data, size, size) }
 }
 
 pub(crate) fn log(level: LogLevel, message: &str) {
@@ -124,14 +127,8 @@ pub(crate) fn now() -> Duration {
 
 /// A property; `path` is its segments with a zero byte between them.
 pub(crate) fn property(path: &str) -> Option<Vec<u8>> {
-    let (mut data, mut size) = (null_mut(), 0);
-    // SAFETY: see `take`.
-    unsafe {
-        match proxy_get_property(path.as_ptr(), path.len(), &mut data, &mut size) {
-            0 => Some(take(data, size)),
-            _ => None,
-        }
-    }
+    // SAFETY: see `read`.
+    unsafe { read(|data, size| proxy_get_property(path.as_ptr(), path.len(), data, size)) }
 }
 
 /// The name of the request's route; empty if it has none.
@@ -150,14 +147,8 @@ pub(crate) fn buffer(buffer: BufferType) -> Vec<u8> {
 }
 
 pub(crate) fn read_buffer(buffer: u32) -> Vec<u8> {
-    let (mut data, mut size) = (null_mut(), 0);
-    // SAFETY: see `take`.
-    unsafe {
-        match proxy_get_buffer_bytes(buffer, 0, usize::MAX, &mut data, &mut size) {
-            0 => take(data, size),
-            _ => Vec::new(),
-        }
-    }
+    // SAFETY: see `read`.
+    unsafe { read(|data, size| proxy_get_buffer_bytes(buffer, 0, usize::MAX, data, size)) }.unwrap_or_default()
 }
 
 /// Puts `bytes` in the place of `replaced_size` bytes from `start` on.
@@ -167,14 +158,9 @@ pub(crate) fn set_buffer(buffer: BufferType, start: usize, replaced_size: usize,
 }
 
 pub(crate) fn headers(map: MapType) -> Headers {
-    let (mut data, mut size) = (null_mut(), 0);
-    // SAFETY: see `take`.
-    unsafe {
-        match proxy_get_header_map_pairs(map, &mut data, &mut size) {
-            0 => crate::pairs::decode(&take(data, size)),
-            _ => Vec::new(),
-        }
-    }
+    // SAFETY: see `read`.
+    let pairs = unsafe { read(|data, size| proxy_get_header_map_pairs(map, data, size)) };
+    pairs.map(|pairs| crate::pairs::decode(&pairs)).unwrap_or_default()
 }
 
 pub(crate) fn set_headers<N: AsRef<str>, V: AsRef<[u8]>>(map: MapType, headers: &[(N, V)]) -> Result<(), Status> {
@@ -184,14 +170,8 @@ pub(crate) fn set_headers<N: AsRef<str>, V: AsRef<[u8]>>(map: MapType, headers: 
 }
 
 pub(crate) fn header(map: MapType, name: &str) -> Option<Vec<u8>> {
-    let (mut data, mut size) = (null_mut(), 0);
-    // SAFETY: see `take`.
-    unsafe {
-        match proxy_get_header_map_value(map, name.as_ptr(), name.len(), &mut data, &mut size) {
-            0 => Some(take(data, size)),
-            _ => None,
-        }
-    }
+    // SAFETY: see `read`.
+    unsafe { read(|data, size| proxy_get_header_map_value(map, name.as_ptr(), name.len(), data, size)) }
 }
 
 pub(crate) fn add_header(map: MapType, name: &str, value: &[u8]) -> Result<(), Status> {

@@ -132,10 +132,10 @@ impl<'a> HttpCall<'a> {
         let cluster = &self.client.cluster;
         let authority = authority.unwrap_or(cluster.host().as_bytes());
         let mut headers = vec![(":method", self.method.as_bytes()), (":path", &path), (":authority", authority)];
-        headers.extend(self.headers);
         if !headers.iter().all(|(_, value)| is_header_value(value)) {
             return Err(HttpError::NotSent); // a line break in the URL
         }
+        headers.extend(self.headers); // which `header` has checked
         let token = send_http(cluster.name(), &headers, self.body, self.client.timeout)?;
         let reply = Call::new(token, receive, self.client.max_body).await?;
         HttpReply::new(reply).ok_or(HttpError::NoAnswer)

@@ -25,6 +25,7 @@ pub mod manifest;
 pub mod module;
 pub mod process;
 mod refused;
+pub mod tcp;
 pub mod tools;
 pub mod valkey;
 

@@ -2,13 +2,11 @@
 //! http-call in the real Envoy; the token service and the upstream are the real httpbin, unless they must fail.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
 
-use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::thread;
 
 use serde_json::{Value, json};
 use testkit::envoy::Refused;
-use testkit::{Address, Envoy, Gateway, Httpbin, Protocol, http, module};
+use testkit::{Address, Envoy, Gateway, Httpbin, Protocol, http, module, tcp};
 
 const PLUGIN: &str = env!("CARGO_PKG_NAME");
 
@@ -44,21 +42,6 @@ fn token(reply: &http::Reply) -> Value {
     reply.json()["headers"]["X-Token"].clone()
 }
 
-/// A service that answers every connection with these bytes.
-fn service(answer: &'static [u8]) -> Address {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = Address::local(listener.local_addr().unwrap().port());
-    thread::spawn(move || {
-        for connection in listener.incoming() {
-            let mut connection = connection.unwrap();
-            // Not before the request is there: closing earlier would be a refusal.
-            let _ = connection.read(&mut [0; 4096]);
-            let _ = connection.write_all(answer);
-        }
-    });
-    address
-}
-
 fn assert_failed(reply: &http::Reply) {
     assert_eq!((reply.status, reply.text()), (500, "http call failed"));
 }
@@ -71,7 +54,7 @@ fn allowed_the_token_replaces_that_of_the_client() {
 #[test]
 fn any_byte_of_the_token_arrives() {
     let answer = b"HTTP/1.1 200 OK\r\nx-token: \xe9\xff\r\ncontent-length: 0\r\n\r\n";
-    let envoy = start(&config("/get"), Some(service(answer))).unwrap();
+    let envoy = start(&config("/get"), Some(tcp::answering(answer).unwrap())).unwrap();
     assert_eq!(token(&get(&envoy)), "\u{e9}\u{ff}");
 }
 
@@ -112,7 +95,7 @@ fn a_service_that_never_answers_is_given_up() {
 #[test]
 fn backend_garbage_is_answered_500() {
     for garbage in [b"".as_slice(), b"\x00\xff garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"] {
-        assert_failed(&get(&start(&config("/get"), Some(service(garbage))).unwrap()));
+        assert_failed(&get(&start(&config("/get"), Some(tcp::answering(garbage).unwrap())).unwrap()));
     }
 }
 

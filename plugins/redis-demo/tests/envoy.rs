@@ -2,13 +2,12 @@
 //! redis-demo in the real Envoy, with the real Valkey and all that can befall it.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test")]
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::io::Write;
 use std::thread;
 
 use serde_json::{Value, json};
 use testkit::envoy::Refused;
-use testkit::{Address, Envoy, Gateway, Protocol, Valkey, http, module};
+use testkit::{Address, Envoy, Gateway, Protocol, Valkey, http, module, tcp};
 
 const PLUGIN: &str = env!("CARGO_PKG_NAME");
 
@@ -178,7 +177,7 @@ fn a_refusing_backend_passes_and_no_secret_is_logged() {
         assert_passed_unlimited(&get(&envoy));
         assert!(envoy.log().contains(said) && !envoy.log().contains("wr0ng"), "{}", envoy.log());
     }
-    // An error of the command itself: the key holds something that is no number.
+    // An error of the command itself: Redis is out of memory.
     let valkey = Valkey::start(&["--maxmemory", "1"]).unwrap();
     assert_passed_unlimited(&get(&envoy(&config(1), &valkey)));
 }
@@ -187,15 +186,7 @@ fn a_refusing_backend_passes_and_no_secret_is_logged() {
 fn backend_garbage_passes() {
     for garbage in [b"".as_slice(), b"\x00\xff\r\n", b":1\r\n:2\r\n", b"$5\r\nhello\r\n", b"*1\r\n", b"*-7\r\n", b":1"]
     {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = Address::local(listener.local_addr().unwrap().port());
-        thread::spawn(move || {
-            for connection in listener.incoming() {
-                let mut connection = connection.unwrap();
-                let _ = connection.read(&mut [0; 4096]);
-                let _ = connection.write_all(garbage);
-            }
-        });
+        let address = tcp::answering(garbage).unwrap();
         let envoy = start(&config(1), Some(address), 1).unwrap();
         (0..2).for_each(|_| assert_passed_unlimited(&get(&envoy)));
     }
